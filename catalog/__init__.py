@@ -1,0 +1,1 @@
+"""What, where, when: products, scenes, grids and matches. No pixels."""

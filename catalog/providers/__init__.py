@@ -1,0 +1,1 @@
+"""Archives that answer a search with scenes."""

@@ -1,0 +1,198 @@
+"""Search a STAC API: one request chain per collection, box and time slab, never per cell."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlparse
+
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from pystac_client.warnings import PystacClientWarning
+from requests.exceptions import RequestException
+from urllib3.util.retry import Retry
+
+from catalog.errors import ItemError, QueryError
+from catalog.products import Product
+from catalog.providers.items import read_item
+from catalog.providers.local import serve_archive
+from catalog.scene import Scene
+
+ARCHIVES = {
+    "earth-search": "https://earth-search.aws.element84.com/v1",
+    "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
+}
+"""Known archives, by the name a recipe uses."""
+
+Bounds = tuple[float, float, float, float]
+"""(west, south, east, north), degrees; west < east."""
+
+_SLAB = timedelta(days=92)
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneQuery:
+    """What to ask an archive."""
+
+    product: Product
+    source: str
+    """A known archive, a URL, or the path of a local archive."""
+    bands: tuple[str, ...]
+    """Band keys that a scene must offer, the quality band included."""
+    boxes: tuple[Bounds, ...]
+    start: datetime | None = None
+    """First instant asked for; None together with `end` for static products."""
+    end: datetime | None = None
+    """First instant no longer asked for."""
+    collection: str | None = None
+    """Collection id, if it differs from the product table's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How patiently an archive is asked."""
+
+    attempts: int = 5
+    backoff_s: float = 0.5
+    """Wait before the second attempt; doubles each time. Retry-After is obeyed."""
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What an archive answered."""
+
+    scenes: tuple[Scene, ...]
+    """In order of time, then id; no id twice."""
+    refused: tuple[str, ...] = ()
+    """One reason per item that is not a usable scene of the product."""
+    requests: int = field(default=0, compare=False)
+
+
+@contextmanager
+def stac_endpoint(source: str) -> Iterator[str]:
+    """Yield the URL of the STAC API behind `source`; serve local archives meanwhile."""
+    if source in ARCHIVES:
+        yield ARCHIVES[source]
+    elif urlparse(source).scheme in ("http", "https"):
+        yield source
+    else:
+        with serve_archive(source) as url:
+            yield url
+
+
+def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> SearchResult:
+    """Return every scene the API at `url` lists for `query`.
+
+    Limits on cloud and the order of results are applied by the caller: not every API
+    honors them, and one that does not makes results vanish silently.
+
+    Raises:
+        QueryError: If the API cannot be reached, keeps failing, or answers nonsense.
+    """
+    policy = retries or Retries()
+    collection = query.collection or query.product.archive(query.source).collection
+    io = _CountingIO(
+        timeout=policy.timeout_s,
+        max_retries=Retry(
+            total=policy.attempts - 1,
+            backoff_factor=policy.backoff_s,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=None,
+            respect_retry_after_header=True,
+        ),
+    )
+    with _as_query_error(url, collection, query, policy), warnings.catch_warnings():
+        warnings.simplefilter("error", PystacClientWarning)
+        client = Client.open(url, stac_io=io)
+        items = list(_items(client, query, collection))
+    scenes, refused = _read(items, query)
+    return SearchResult(scenes=scenes, refused=refused, requests=io.requests)
+
+
+class _CountingIO(StacApiIO):
+    """Counts requests, so that a plan can say what searching cost."""
+
+    requests = 0
+
+    def request(self, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - foreign signature
+        self.requests += 1
+        return super().request(*args, **kwargs)
+
+
+def _items(client: Client, query: SceneQuery, collection: str) -> Iterator[dict[str, Any]]:
+    for box in query.boxes:
+        for start, end in _slabs(query.start, query.end):
+            found = client.search(
+                collections=[collection],
+                bbox=list(box),
+                datetime=f"{_rfc3339(start)}/{_rfc3339(end)}" if start and end else None,
+                limit=_PAGE,
+            )
+            yield from found.items_as_dicts()
+
+
+def _slabs(
+    start: datetime | None, end: datetime | None
+) -> Iterator[tuple[datetime | None, datetime | None]]:
+    """Cut a period into pieces that an API can page through; one piece if it is open."""
+    if start is None or end is None:
+        yield None, None
+        return
+    while start < end:
+        stop = min(start + _SLAB, end)
+        yield start, stop
+        start = stop
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read(
+    items: Sequence[dict[str, Any]], query: SceneQuery
+) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
+    """Scenes inside the period, each id once, and why other items were refused."""
+    scenes: dict[str, Scene] = {}
+    refused: dict[str, str] = {}
+    for item in items:
+        try:
+            scene = read_item(item, query.product, source=query.source, bands=query.bands)
+        except (ItemError, KeyError, TypeError, ValueError) as err:
+            refused[str(item.get("id"))] = str(err) or repr(err)
+            continue
+        if _inside(scene.time, query):
+            scenes[scene.id] = scene
+    ordered = sorted(scenes.values(), key=lambda s: (s.time, s.id))
+    return tuple(ordered), tuple(refused[k] for k in sorted(refused))
+
+
+def _inside(time: datetime, query: SceneQuery) -> bool:
+    if query.start is None or query.end is None:
+        return True
+    return query.start <= time < query.end
+
+
+@contextmanager
+def _as_query_error(
+    url: str, collection: str, query: SceneQuery, policy: Retries
+) -> Iterator[None]:
+    """Wrap what the client raises in one message that names the request."""
+    asked = f"STAC search at {url} for collection {collection!r}"
+    if query.start and query.end:
+        asked += f", {query.start:%Y-%m-%d}/{query.end:%Y-%m-%d},"
+    try:
+        yield
+    except PystacClientWarning as err:
+        raise QueryError(f"{asked} needs something the server does not offer: {err}") from err
+    except (APIError, RequestException) as err:
+        raise QueryError(
+            f"{asked} failed after {policy.attempts} tries: {err}; check the address and the "
+            f"network, then run the same command again"
+        ) from err
+    except (KeyError, TypeError, ValueError) as err:
+        raise QueryError(f"{asked} was not answered as a STAC API would: {err!r}") from err

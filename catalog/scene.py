@@ -1,0 +1,56 @@
+"""Scenes: one acquisition of one product, and the files that hold it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shapely.geometry.base import BaseGeometry
+
+from catalog.errors import ItemError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One file of a scene that holds one band."""
+
+    band: str
+    """Band key of the product table."""
+    href: str
+    """Absolute path or URL of a raster."""
+    scale: float
+    offset: float
+    """`physical = raw * scale + offset` for this very file."""
+    nodata: float | None
+    """Raw value that means no data; None if every value is data."""
+    shape: tuple[int, int] | None = None
+    """Rows and columns, if the item states them."""
+    transform: tuple[float, float, float, float, float, float] | None = None
+    """Affine of the pixel grid (a, b, c, d, e, f), if the item states it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One acquisition of one product by one archive."""
+
+    id: str
+    product: str
+    source: str
+    """The archive that listed it: a known name, a URL or a path."""
+    platform: str
+    """As the item states it, lower case; `''` if it does not."""
+    time: datetime
+    """Acquisition, aware UTC; the middle of a start/end range."""
+    footprint: BaseGeometry
+    """Outline in longitude and latitude, degrees."""
+    cloud: float | None
+    """Cloud fraction of the whole scene by the item, 0 to 1; None if unstated."""
+    epsg: int | None
+    """Code of the pixels' CRS; None if the item does not state it."""
+    version: str
+    """Changes when the archive reprocesses the scene: update time, baseline or etag."""
+    assets: Mapping[str, Asset]
+    """Band key -> file."""
+
+    def __post_init__(self) -> None:
+        if self.time.tzinfo is None:
+            raise ItemError(f"scene {self.id!r} has a time without time zone: {self.time!r}")

@@ -1,0 +1,67 @@
+"""Scenes at rest: one GeoParquet file that the rest of a run reads instead of an archive."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from io import BytesIO
+from typing import Any
+
+import geopandas as gpd
+
+from catalog.scene import Asset, Scene
+
+_COLUMNS = ("id", "product", "source", "platform", "time", "cloud", "epsg", "version", "assets")
+
+
+def write_scenes(scenes: Iterable[Scene]) -> bytes:
+    """Return a GeoParquet file of `scenes`; equal scenes give equal bytes in any order."""
+    ordered = sorted(scenes, key=lambda s: (s.product, s.source, s.time, s.id))
+    rows = [_row(scene) for scene in ordered]
+    frame = gpd.GeoDataFrame(
+        {name: [row[name] for row in rows] for name in _COLUMNS},
+        geometry=[scene.footprint for scene in ordered],
+        crs="EPSG:4326",
+    )
+    frame = frame.astype({"epsg": "Int32", "cloud": "Float64"})
+    buffer = BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_scenes(data: bytes) -> tuple[Scene, ...]:
+    """Return the scenes that `write_scenes` wrote."""
+    frame = gpd.read_parquet(BytesIO(data))
+    return tuple(
+        _scene(dict(zip(frame.columns, values, strict=True)))
+        for values in frame.itertuples(index=False, name=None)
+    )
+
+
+def _row(scene: Scene) -> dict[str, Any]:
+    row = {name: getattr(scene, name) for name in _COLUMNS}
+    row["assets"] = json.dumps(
+        [asdict(asset) for _, asset in sorted(scene.assets.items())], sort_keys=True
+    )
+    return row
+
+
+def _scene(row: dict[str, Any]) -> Scene:
+    assets = [_asset(a) for a in json.loads(row["assets"])]
+    return Scene(
+        id=row["id"],
+        product=row["product"],
+        source=row["source"],
+        platform=row["platform"],
+        time=row["time"].to_pydatetime(),
+        footprint=row["geometry"],
+        cloud=None if row["cloud"] is None or row["cloud"] != row["cloud"] else row["cloud"],
+        epsg=None if row["epsg"] is None or row["epsg"] != row["epsg"] else int(row["epsg"]),
+        version=row["version"],
+        assets={asset.band: asset for asset in assets},
+    )
+
+
+def _asset(data: dict[str, Any]) -> Asset:
+    data["shape"] = tuple(data["shape"]) if data["shape"] else None
+    data["transform"] = tuple(data["transform"]) if data["transform"] else None
+    return Asset(**data)

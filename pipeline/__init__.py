@@ -1,0 +1,1 @@
+"""From a recipe to a published store: search, plan, build."""

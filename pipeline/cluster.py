@@ -1,0 +1,111 @@
+"""The Dask side of a build: a client to hand work to, and tasks kept in flight."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+
+from catalog.errors import QueryError, SourceUnavailable
+from pipeline.execute import TaskReport, execute
+from pipeline.task import BuildTask
+
+OnReport = Callable[[TaskReport], None]
+Execute = Callable[[BuildTask, str, int], TaskReport]
+
+_PER_WORKER = 2
+"""Tasks in flight per worker: one at work, one waiting, whatever the size of the plan."""
+
+
+@contextmanager
+def open_client(scheduler: str | None) -> Iterator[Client]:
+    """Yield a client of the scheduler at an address, or of a cluster on this machine.
+
+    Raises:
+        QueryError: If no scheduler answers at the address.
+    """
+    if scheduler is None:
+        workers = len(os.sched_getaffinity(0))
+        with (
+            LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=workers, threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            Client(cluster) as client,  # type: ignore[no-untyped-call]
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as err:
+        raise QueryError(
+            f"no Dask scheduler answers at {scheduler!r}: {err}; start one with "
+            f"`dask scheduler`, or leave --scheduler out to use this machine"
+        ) from err
+    with client:
+        yield client
+
+
+def run_tasks(
+    tasks: Sequence[BuildTask],
+    uri: str,
+    claim_number: int,
+    client: Client,
+    *,
+    on_report: OnReport = lambda _report: None,
+    work: Execute = execute,
+) -> dict[int, str]:
+    """Do tasks on a cluster, a bounded number at a time.
+
+    Args:
+        tasks: What to do.
+        uri: Store to write to, as the workers see it.
+        claim_number: Claim that the tasks belong to.
+        client: The cluster.
+        on_report: Told of each finished task.
+        work: What does one task.
+
+    Returns:
+        Number of each task that is left for another run -> why.
+    """
+    waiting = iter(tasks)
+    undone: dict[int, str] = {}
+    numbers: dict[str, int] = {}
+
+    def submit(task: BuildTask) -> Any:  # noqa: ANN401 - distributed has no types
+        future = client.submit(work, task, uri, claim_number, pure=False)
+        numbers[future.key] = task.number
+        return future
+
+    room = _PER_WORKER * max(1, len(client.scheduler_info()["workers"]))
+    flying = as_completed([submit(t) for _, t in zip(range(room), waiting, strict=False)])
+    for future in flying:
+        problem = future.exception()
+        if problem is None:
+            on_report(future.result())
+        elif isinstance(problem, SourceUnavailable | KilledWorker):
+            undone[numbers[future.key]] = str(problem)
+        else:
+            raise problem
+        following = next(waiting, None)
+        if following is not None:
+            flying.add(submit(following))
+    return undone
+
+
+def run_in_order(
+    tasks: Sequence[BuildTask],
+    uri: str,
+    claim_number: int,
+    *,
+    on_report: OnReport = lambda _report: None,
+) -> dict[int, str]:
+    """Do tasks one after the other in this process; the plain form of `run_tasks`."""
+    undone: dict[int, str] = {}
+    for task in tasks:
+        try:
+            on_report(execute(task, uri, claim_number))
+        except SourceUnavailable as err:
+            undone[task.number] = str(err)
+    return undone

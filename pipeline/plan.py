@@ -1,0 +1,273 @@
+"""Plan a build: which samples, of which scenes, in which tasks. No pixel moves."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from catalog.area import select_cells
+from catalog.errors import StoreError
+from catalog.grid import Cell
+from catalog.match import Match, match_scenes
+from catalog.scene import Scene
+from pipeline.recipe import Recipe, store_schema
+from pipeline.search import Found, OnSearch, search_scenes
+from pipeline.task import DATA_VERSION, BuildTask, LayerTask, TaskSample
+from stores.claim import PLAN_SCHEMA, Claim
+from stores.schema import SLOTS_PER_SHARD, LayerSchema, StoreSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a build needs to know; saved as a claim, it survives the build's death."""
+
+    schema: StoreSchema
+    layers: tuple[LayerTask, ...]
+    """The anchor's layer first."""
+    scenes: Mapping[str, tuple[Scene, ...]]
+    """Layer -> the scenes that candidates name."""
+    samples: pa.Table
+    """Columns as in `stores.claim.PLAN_SCHEMA`."""
+    meta: Mapping[str, Any]
+    """Recipe text and hash, versions: what decides the pixels besides the scenes."""
+    found: Found | None
+    """What the search reported; None for a plan read from a file or a claim."""
+    cells: int
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks, and of shards."""
+        numbers = self.samples["task"].to_numpy()
+        return int(numbers.max()) + 1 if len(numbers) else 0
+
+    @property
+    def rejects(self) -> Counter[str]:
+        """Reason -> samples that the plan already rejects."""
+        return Counter(reason for reason in self.samples["reason"].to_pylist() if reason)
+
+
+def make_plan(
+    recipe: Recipe,
+    now: datetime,
+    *,
+    on_search: OnSearch = lambda _product, _count: None,
+) -> Plan:
+    """Search, match and pack.
+
+    Args:
+        recipe: What the user asked for.
+        now: Ends a period that runs to `'now'`; aware.
+        on_search: Told after each search.
+
+    Raises:
+        GridError: If the area holds no cell.
+        QueryError: If an archive does not answer, or has no anchor at all.
+    """
+    region_of = select_cells(recipe.grid, recipe.regions)
+    split_of = recipe.split.assign(region_of, recipe.grid)
+    cells = sorted(region_of)
+    found = search_scenes(recipe, cells, now, on_search=on_search)
+    anchor = (
+        recipe.anchor
+        if isinstance(recipe.anchor, str)
+        else recipe.anchor.anchors(recipe.period, now)
+    )
+    rules = [layer.rule(recipe.window) for layer in recipe.layers.values()]
+    matches = match_scenes(cells, found.scenes, rules, anchor)
+    samples = _table(matches, region_of, split_of)
+    return Plan(
+        schema=store_schema(recipe),
+        layers=_layer_tasks(recipe),
+        scenes=_named_scenes(found.scenes, samples),
+        samples=samples,
+        meta={
+            "recipe_text": recipe.text,
+            "recipe_hash": recipe.hash,
+            "versions": {"geoloupe": version("geoloupe"), "data": DATA_VERSION},
+        },
+        found=found,
+        cells=len(cells),
+    )
+
+
+def _layer_tasks(recipe: Recipe) -> tuple[LayerTask, ...]:
+    schema = store_schema(recipe)
+    ordered = sorted(recipe.layers.values(), key=lambda layer: layer.name != recipe.anchor)
+    return tuple(
+        LayerTask(
+            schema=schema.layer(layer.name), required=layer.required, min_valid=layer.min_valid
+        )
+        for layer in ordered
+    )
+
+
+def _table(
+    matches: Sequence[Match], region_of: Mapping[Cell, str], split_of: Mapping[str, str]
+) -> pa.Table:
+    """One row per match, packed into tasks; rejected ones carry task -1."""
+    rows = []
+    wkb = {cell: shapely.to_wkb(cell.footprint) for cell in region_of}
+    for match in matches:
+        split = split_of[match.cell.id]
+        reason = match.reason or ("buffer between splits" if split == "buffer" else "")
+        rows.append(
+            {
+                "sample_id": sample_id(match),
+                "cell_id": match.cell.id,
+                "region": region_of[match.cell],
+                "split": split,
+                "epsg": match.cell.epsg,
+                "west": match.cell.west,
+                "south": match.cell.south,
+                "east": match.cell.east,
+                "north": match.cell.north,
+                "geometry": wkb[match.cell],
+                "anchor_time": match.anchor_time,
+                "month": match.anchor_time.month,
+                "reason": reason,
+                "detail": match.detail,
+                "candidates": json.dumps(
+                    {
+                        layer: [[s.id for s in one.scenes] for one in passes]
+                        for layer, passes in match.candidates.items()
+                    }
+                ),
+            }
+        )
+    for row, (task, position) in zip(rows, _pack(rows, matches), strict=True):
+        row["task"], row["position"] = task, position
+    return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA).sort_by(
+        [("task", "ascending"), ("position", "ascending"), ("sample_id", "ascending")]
+    )
+
+
+def sample_id(match: Match) -> str:
+    """Return the id of the sample of a match: cell, anchor time, anchor platform."""
+    parts = (match.cell.id, f"{match.anchor_time:%Y%m%dT%H%M%SZ}", match.anchor_id)
+    return "_".join(part for part in parts if part)
+
+
+def _pack(
+    rows: Sequence[Mapping[str, Any]], matches: Sequence[Match]
+) -> list[tuple[int, int]]:
+    """Task and position of each row, in order of (region, anchor pass, Hilbert curve)."""
+    centers = np.array([match.cell.lonlat for match in matches]).reshape(-1, 2)
+    points = gpd.GeoSeries(gpd.points_from_xy(centers[:, 0], centers[:, 1]))
+    curve = points.hilbert_distance().to_numpy() if len(points) > 1 else np.zeros(len(points))
+    wanted = [i for i, row in enumerate(rows) if not row["reason"]]
+    order = sorted(
+        wanted,
+        key=lambda i: (
+            rows[i]["region"],
+            rows[i]["anchor_time"],
+            matches[i].anchor_id,
+            int(curve[i]),
+            rows[i]["sample_id"],
+        ),
+    )
+    places = [(-1, -1)] * len(rows)
+    task, position, region = -1, SLOTS_PER_SHARD, None
+    for i in order:
+        if position == SLOTS_PER_SHARD or rows[i]["region"] != region:
+            task, position, region = task + 1, 0, rows[i]["region"]
+        places[i] = (task, position)
+        position += 1
+    return places
+
+
+def _named_scenes(
+    scenes: Mapping[str, Iterable[Scene]], samples: pa.Table
+) -> dict[str, tuple[Scene, ...]]:
+    """Layer -> only the scenes that some candidate names."""
+    named: dict[str, set[str]] = {layer: set() for layer in scenes}
+    for row in samples.filter(pa.compute.greater_equal(samples["task"], 0))["candidates"]:
+        for layer, passes in json.loads(row.as_py()).items():
+            named[layer].update(one for ids in passes for one in ids)
+    return {
+        layer: tuple(s for s in listed if s.id in named[layer])
+        for layer, listed in scenes.items()
+    }
+
+
+def layers_to_json(layers: Iterable[LayerTask]) -> list[dict[str, Any]]:
+    """Return a JSON-ready description of what the builder needs to know of layers."""
+    return [
+        {"schema": t.schema.to_json(), "required": t.required, "min_valid": t.min_valid}
+        for t in layers
+    ]
+
+
+def layers_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[LayerTask, ...]:
+    """Return the layers that `layers_to_json` described."""
+    return tuple(
+        LayerTask(
+            schema=LayerSchema.from_json(d["schema"]),
+            required=d["required"],
+            min_valid=d["min_valid"],
+        )
+        for d in data
+    )
+
+
+def claimed_tasks(claim: Claim, scenes: Mapping[str, Sequence[Scene]]) -> list[BuildTask]:
+    """Return the tasks of a claim, in order, each with the scenes that it names.
+
+    Args:
+        claim: The journal; its meta holds the layers.
+        scenes: Layer -> scenes, as kept beside the claim.
+
+    Raises:
+        StoreError: If a candidate names a scene that is not there.
+    """
+    layers = layers_from_json(claim.meta["layers"])
+    known = {layer: {scene.id: scene for scene in listed} for layer, listed in scenes.items()}
+    rows_of: dict[int, list[dict[str, Any]]] = {}
+    for row in claim.samples.to_pylist():
+        if row["task"] >= 0:
+            rows_of.setdefault(row["task"], []).append(row)
+    return [
+        _task(number, claim.shard(number), layers, rows_of[number], known)
+        for number in range(claim.n_tasks)
+    ]
+
+
+def _task(
+    number: int,
+    shard: int,
+    layers: tuple[LayerTask, ...],
+    rows: Sequence[Mapping[str, Any]],
+    known: Mapping[str, Mapping[str, Scene]],
+) -> BuildTask:
+    samples = tuple(_sample(row) for row in sorted(rows, key=lambda r: r["position"]))
+    scenes: dict[str, dict[str, Scene]] = {layer.name: {} for layer in layers}
+    for sample in samples:
+        for layer, passes in sample.candidates.items():
+            for one in {i for ids in passes for i in ids}:
+                if one not in known[layer]:
+                    raise StoreError(
+                        f"sample {sample.id} names scene {one!r} of layer {layer!r}, which is "
+                        f"not in the store's scenes file; the claim is damaged: use a new store"
+                    )
+                scenes[layer][one] = known[layer][one]
+    return BuildTask(number=number, shard=shard, layers=layers, samples=samples, scenes=scenes)
+
+
+def _sample(row: Mapping[str, Any]) -> TaskSample:
+    candidates = json.loads(row["candidates"])
+    return TaskSample(
+        position=row["position"],
+        id=row["sample_id"],
+        cell=Cell(row["epsg"], row["west"], row["south"], row["east"], row["north"]),
+        region=row["region"],
+        split=row["split"],
+        anchor_time=row["anchor_time"],
+        candidates={k: tuple(tuple(ids) for ids in v) for k, v in candidates.items()},
+    )

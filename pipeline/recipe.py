@@ -1,0 +1,182 @@
+"""The recipe: what the user asked for, checked and complete.
+
+A recipe is one TOML file. Its keys are described in `pipeline.recipe_file` and, for readers,
+in `docs/recipe.md`.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from catalog.area import Region
+from catalog.errors import RecipeError
+from catalog.grid import PatchGrid
+from catalog.products import find_product
+from pipeline.recipe_errors import problems_of, refuse, syntax_problem
+from pipeline.recipe_file import LimitsSection, RecipeFile
+from pipeline.recipe_resolve import (
+    Context,
+    Door,
+    resolve_anchor,
+    resolve_grid,
+    resolve_layer,
+    resolve_regions,
+    resolve_split,
+)
+from pipeline.recipe_terms import Calendar, Layer, Period, SplitRule
+from stores.schema import BandSchema, Codec, LayerSchema, StoreSchema
+
+__all__ = [
+    "Calendar",
+    "Layer",
+    "Period",
+    "Recipe",
+    "SplitRule",
+    "load_recipe",
+    "parse_recipe",
+    "store_schema",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What the user asked for; complete, checked and immutable."""
+
+    path: Path
+    text: str
+    """The file as written."""
+    name: str
+    period: Period
+    anchor: str | Calendar
+    """Name of the layer that makes samples, or a calendar."""
+    window: timedelta
+    """Largest gap between a scene and its anchor, on either side."""
+    regions: tuple[Region, ...]
+    grid: PatchGrid
+    layers: Mapping[str, Layer]
+    split: SplitRule
+    limits: LimitsSection
+    codec: Codec
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what is asked for: not of comments, spelling, file names or limits."""
+        content = {
+            "name": self.name,
+            "period": [str(self.period.start), str(self.period.end)],
+            "anchor": self.anchor if isinstance(self.anchor, str) else asdict(self.anchor),
+            "window_s": self.window.total_seconds(),
+            "regions": [[r.name, r.geometry.wkb_hex] for r in self.regions],
+            "grid": asdict(self.grid),
+            "layers": [asdict(layer) for layer in self.layers.values()],
+            "split": asdict(self.split),
+            "codec": self.codec,
+        }
+        canonical = json.dumps(content, sort_keys=True, default=str)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        RecipeError: With every problem found, each by its dotted key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        reason = "there is no such file" if isinstance(err, FileNotFoundError) else str(err)
+        raise RecipeError(f"cannot read the recipe {path}: {reason}") from err
+    return parse_recipe(text, path)
+
+
+def parse_recipe(text: str, path: Path) -> Recipe:
+    """Check the text of a recipe; relative names in it start at the folder of `path`.
+
+    Raises:
+        RecipeError: With every problem found, each by its dotted key.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise refuse(path.name, [syntax_problem(err, text)]) from err
+    try:
+        file = RecipeFile.model_validate(content)
+    except ValidationError as err:
+        raise refuse(path.name, problems_of(err)) from err
+    door = Door()
+    recipe = _resolve(file, text, path.absolute(), door)
+    if door.problems:
+        raise refuse(path.name, door.problems)
+    return recipe
+
+
+def _resolve(file: RecipeFile, text: str, path: Path, door: Door) -> Recipe:
+    period = Period(file.period[0], file.period[1])
+    grid = resolve_grid(file.grid)
+    regions = resolve_regions(file.area, path.parent, door)
+    context = Context(file.source, grid, path.parent)
+    layers = {
+        name: resolve_layer(name, section, context, door)
+        for name, section in file.layers.items()
+    }
+    return Recipe(
+        path=path,
+        text=text,
+        name=file.name or path.stem,
+        period=period,
+        anchor=resolve_anchor(file.anchor, layers, period, door),
+        window=timedelta(days=file.window_days),
+        regions=tuple(regions),
+        grid=grid,
+        layers=layers,
+        split=resolve_split(file.split, regions, grid, door),
+        limits=file.limits,
+        codec=file.codec,
+    )
+
+
+def store_schema(recipe: Recipe) -> StoreSchema:
+    """Return what the store of a recipe holds."""
+    grid = recipe.grid
+    return StoreSchema(
+        name=recipe.name,
+        grid={
+            "crs": "utm",
+            "gsd_m": grid.gsd_m,
+            "size_px": grid.size_px,
+            "stride_px": grid.stride_px,
+            "origin_m": list(grid.origin_m),
+        },
+        layers=tuple(_layer_schema(layer, grid) for layer in recipe.layers.values()),
+        codec=recipe.codec,
+    )
+
+
+def _layer_schema(layer: Layer, grid: PatchGrid) -> LayerSchema:
+    product = find_product(layer.product)
+    bands = [product.band(key) for key in layer.bands]
+    encoding = bands[0].encoding
+    return LayerSchema(
+        name=layer.name,
+        product=product.key,
+        bands=tuple(
+            BandSchema(key=b.key, kind=b.kind, unit=b.unit, wavelength_nm=b.wavelength_nm)
+            for b in bands
+        ),
+        dtype=encoding.dtype,
+        scale=encoding.scale,
+        offset=encoding.offset,
+        gsd_m=layer.gsd_m,
+        size_px=layer.size_px(grid),
+        license=product.license,
+        attribution=product.attribution,
+        citation=product.citation,
+    )

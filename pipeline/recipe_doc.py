@@ -1,0 +1,128 @@
+"""Describe the recipe file for readers: `docs/recipe.md` is what this module writes."""
+
+from collections.abc import Mapping
+
+from pydantic.fields import FieldInfo
+
+from catalog.products import PRODUCTS, Product
+from pipeline.recipe_errors import words_of
+from pipeline.recipe_file import SECTIONS, Section
+
+_HEAD = """\
+# The recipe
+
+A recipe is one TOML file that says what to build: where, when, on which grid, from which
+products. `geoloupe plan recipe.toml` checks it and says what it would cost;
+`geoloupe build recipe.toml --store DIR` carries it out.
+
+Unknown keys are refused, and every problem is listed at once, each with its dotted key, the
+value and what to write instead. Names of files are relative to the recipe. Two recipes that
+ask for the same have the same hash, whatever their comments, order of keys or limits.
+
+This page is generated from the program by `python -m pipeline.recipe_doc > docs/recipe.md`.
+
+## An example
+
+```toml
+name = "brabant"
+period = ["2023-05-01", "2023-09-30"]
+anchor = "landsat"
+window_days = 3
+source = "earth-search"
+
+[area]
+bbox = [4.4, 50.6, 5.2, 51.1]
+
+[grid]
+gsd_m = 10
+size_px = 192
+
+[layers.landsat]
+product = "landsat-c2-l2"
+bands = ["blue", "green", "red", "nir"]
+max_cloud = 0.5
+
+[layers.sentinel2]
+product = "sentinel-2-l2a"
+bands = ["blue", "green", "red", "nir"]
+
+[layers.radar]
+product = "sentinel-1-grd"
+bands = ["vv", "vh"]
+required = false
+source = "my-archive/items.json"
+
+[split]
+block_m = 19200
+buffer_m = 1920
+shares = { train = 0.8, val = 0.1, test = 0.1 }
+```
+"""
+_TITLES: Mapping[str, str] = {
+    "": "Top level",
+    "anchor": "`anchor` as a table",
+    "layers.<name>.when": "`when` as a table",
+}
+
+
+def describe_recipe() -> str:
+    """Return the reference of the recipe file in Markdown."""
+    sections = [_describe_section(place, model) for place, model in SECTIONS.items()]
+    return "\n".join([_HEAD, *sections, _describe_products()])
+
+
+def _describe_section(place: str, model: type[Section]) -> str:
+    title = _TITLES.get(place, f"`[{place}]`")
+    rows = [_row(name, field) for name, field in model.model_fields.items()]
+    head = ["| key | expects | default | meaning |", "|---|---|---|---|"]
+    return "\n".join([f"## {title}", "", _line(model.__doc__ or ""), "", *head, *rows, ""])
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    meaning, _, said = _line(field.description or "").partition(" Default: ")
+    words = words_of(field)
+    words = f"section [{name}]" if words == "a table" else words.replace("<", "\\<")
+    return f"| `{name}` | {words} | {said.rstrip('.') or _default(field)} | {meaning} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**needed**"
+    if isinstance(field.default, Section):
+        return "as below"
+    return "none" if field.default is None else f"`{_toml(field.default)}`"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case Mapping():
+            return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+        case tuple():
+            return "[" + ", ".join(_toml(v) for v in value) + "]"
+        case float():
+            return f"{value:g}".replace("e+", "e")
+    return str(value)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _describe_products() -> str:
+    head = ["## Products and their bands", "", "| product | what | bands |", "|---|---|---|"]
+    return "\n".join([*head, *(_product_row(p) for p in PRODUCTS.values()), ""])
+
+
+def _product_row(product: Product) -> str:
+    bands = ", ".join(f"`{b.key}` {b.gsd_m:g} m" for b in product.bands)
+    return f"| `{product.key}` | {product.title} | {bands} |"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(describe_recipe())

@@ -1,0 +1,233 @@
+"""The recipe file: every section and key, its type, its default and its meaning.
+
+These models hold what the file says; `pipeline.recipe` works out what it means.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
+
+from catalog.products import PRODUCTS, find_product
+from pipeline.recipe_values import (
+    Box,
+    Days,
+    LayerName,
+    Months,
+    NotNegative,
+    Pair,
+    Pixels,
+    Points,
+    Positive,
+    Says,
+    Share,
+    Span,
+    SplitName,
+    Text,
+    Truth,
+    Whole,
+    check_bands,
+    shape_of,
+)
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are refused, nothing changes after parsing."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class AreaSection(Section):
+    """Where: exactly one of the keys below."""
+
+    bbox: Box | None = None
+    """A box, degrees of longitude and latitude."""
+    geojson: Annotated[Text, Says("a file name, relative to the recipe")] | None = None
+    """Polygons or points in longitude and latitude. A feature's property `name` (else `id`,
+    else its position in the file) names its region."""
+    mgrs: (
+        Annotated[tuple[Text, ...], Field(min_length=1), Says('a list of tiles like ["31UDS"]')]
+        | None
+    ) = None
+    """100 km squares of the Military Grid Reference System; each is a region."""
+    points: Points | None = None
+    """Points, degrees; each selects the one cell that holds it. Points of one name form a
+    region."""
+
+
+class GridSection(Section):
+    """The patch grid: equal squares in every UTM zone."""
+
+    crs: Literal["utm"] = "utm"
+    """Projection of the cells: the UTM zone of each cell's center."""
+    gsd_m: Positive
+    """Pixel size of the grid, metres."""
+    size_px: Pixels
+    """Rows and columns of a patch at `gsd_m`. At each layer's own pixel size the patch must be
+    whole too."""
+    stride_px: Pixels | None = None
+    """Pixels from one cell to the next. Default: `size_px`, so that cells tile; less makes
+    them overlap."""
+    origin_m: Pair = (0.0, 0.0)
+    """A corner of the grid, metres in UTM. Set it to a corner of a sensor's own grid to take
+    its pixels without resampling."""
+
+
+class CalendarSection(Section):
+    """Dates that anchor samples instead of a layer: exactly one of the keys."""
+
+    every: Literal["year", "month"] | None = None
+    """One sample per cell for every year or month that the period touches."""
+    dates: Days | None = None
+    """One sample per cell for each of these days."""
+
+
+class MonthsSection(Section):
+    """A span of months of the anchor's year."""
+
+    months: Months
+    """First and last month of the span, both included."""
+
+
+class LayerSection(Section):
+    """One layer of the store: some bands of one product. The name is yours: lower case."""
+
+    product: Text
+    """Key of the data product."""
+    bands: Annotated[
+        tuple[Text, ...], Field(min_length=1), Says('a list of bands like ["red", "nir"]')
+    ]
+    """Bands in storage order. They must be stored alike: reflectance and temperature are two
+    layers."""
+    gsd_m: Positive | None = None
+    """Pixel size of the layer, metres. Default: the finest of its bands, but not finer than the
+    grid."""
+    source: Text | None = None
+    """Where its scenes are listed, like the top level `source`, which is the default."""
+    collection: Text | None = None
+    """Name of the collection there, if it differs from the one in the product table."""
+    when: (
+        Annotated[
+            Annotated[Literal["window", "static", "year"], Tag("word")]
+            | Annotated[MonthsSection, Tag("table")],
+            Discriminator(shape_of),
+            Says('"window", "static", "year" or { months = [6, 8] }'),
+        ]
+        | None
+    ) = None
+    """Which scenes may fill it: within `window_days` of the anchor, any, those of the anchor's
+    year, or those of a span of months. Default: by product (terrain and labels are static)."""
+    pick: Literal["nearest", "clearest"] = "nearest"
+    """With a span of months: prefer the scene nearest in time to the anchor, or the
+    clearest."""
+    required: Truth = True
+    """Whether a sample without this layer is rejected. False keeps it, with an empty patch."""
+    max_cloud: Share = 1.0
+    """Scenes whose item states a higher cloud fraction are no candidates."""
+    min_valid: Share = 0.95
+    """Least fraction of usable pixels in a patch; below it the next candidate is tried."""
+
+    @field_validator("product")
+    @classmethod
+    def _known_product(cls, value: str) -> str:
+        return find_product(value).key
+
+    @field_validator("bands")
+    @classmethod
+    def _known_bands(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "product" in info.data:
+            check_bands(find_product(info.data["product"]), value)
+        return value
+
+
+class SplitSection(Section):
+    """How cells are dealt to train, val and test, so that neighbors stay together."""
+
+    by: Literal["block", "region"] = "block"
+    """Deal square blocks of cells at random, or assign whole regions by name."""
+    block_m: Positive | None = None
+    """Side of a block, metres. Default: ten cells."""
+    buffer_m: NotNegative = 0.0
+    """Cells nearer than this to a block of another split are left out, metres."""
+    shares: Annotated[
+        Mapping[SplitName, Share], Says("a table like { train = 0.7, val = 0.15, test = 0.15 }")
+    ] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    """Share of the cells for each split, together 1. Only with `by = "block"`."""
+    seed: Whole = 0
+    """Another seed deals the blocks in another way."""
+    regions: (
+        Annotated[Mapping[str, SplitName], Says('a table like { north = "train" }')] | None
+    ) = None
+    """Split of every region by its name. Only, and needed, with `by = "region"`."""
+
+
+class LimitsSection(Section):
+    """What a run may lose and spend; not part of the recipe's hash."""
+
+    max_failed: Share = 0.05
+    """Share of the samples lost to unreadable sources or undone tasks above which a run exits
+    with 1."""
+    max_bytes: Positive = 1e11
+    """Bytes of pixels that a plan may expect to read; above it the build refuses to start."""
+    max_requests: Positive = 1e6
+    """Requests that a plan may expect to send."""
+
+
+class RecipeFile(Section):
+    """Top level keys; in TOML they stand above the first [section]."""
+
+    name: Text | None = None
+    """Name of the store. Default: the file's name without `.toml`."""
+    period: Span
+    """Days that the anchors may have, UTC, both included. The last may be `"now"`."""
+    anchor: Annotated[
+        Annotated[Text, Tag("word")] | Annotated[CalendarSection, Tag("table")],
+        Discriminator(shape_of),
+        Says('the name of a layer, { every = "year" } or { dates = ["2021-06-15"] }'),
+    ]
+    """What makes samples: every pass of this layer over a cell, or a calendar."""
+    window_days: NotNegative = 7.0
+    """Largest gap between a scene and its anchor on either side, days."""
+    source: Text | None = None
+    """Where scenes are listed: `"earth-search"`, `"planetary-computer"`, the URL of a STAC API,
+    or a folder with an `items.json` (relative to the recipe). Layers may have their own."""
+    codec: Literal["lz4", "zstd"] = "lz4"
+    """Compression of the store: `"lz4"` reads faster, `"zstd"` is smaller."""
+    area: AreaSection
+    """Where; see below."""
+    grid: GridSection
+    """How the area is cut into patches; see below."""
+    layers: Annotated[
+        Mapping[LayerName, LayerSection], Field(min_length=1), Says("[layers.<name>] sections")
+    ]
+    """What is stored for each cell; see below."""
+    split: SplitSection = SplitSection()
+    """How cells are dealt; see below."""
+    limits: LimitsSection = LimitsSection()
+    """What a run may lose and spend; see below."""
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "": RecipeFile,
+    "area": AreaSection,
+    "grid": GridSection,
+    "anchor": CalendarSection,
+    "layers.<name>": LayerSection,
+    "layers.<name>.when": MonthsSection,
+    "split": SplitSection,
+    "limits": LimitsSection,
+}
+"""Every table that a recipe may hold, by its dotted place."""
+
+KNOWN_SOURCES = tuple(sorted({a for p in PRODUCTS.values() for a in p.archives} - {"stac"}))
+"""Archives that a recipe may name by a word."""

@@ -1,0 +1,234 @@
+"""Build a store from a recipe: plan, claim, do the tasks, publish. The same call resumes."""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from distributed import Client
+
+from catalog.errors import RecipeError, StoreError
+from catalog.scene import Scene
+from catalog.scenes import read_scenes, write_scenes
+from pipeline.cluster import OnReport, open_client, run_tasks
+from pipeline.estimate import Estimate, estimate_plan
+from pipeline.execute import TaskReport
+from pipeline.plan import Plan, claimed_tasks, layers_to_json
+from pipeline.recipe import Recipe, store_schema
+from pipeline.task import BuildTask
+from stores.claim import Claim, claim_build, done_tasks, unfinished_claim
+from stores.create import create_store
+from stores.objects import Root, get, open_root, put, put_new, sha256
+from stores.snapshot import (
+    Snapshot,
+    publish,
+    read_index,
+    read_snapshot,
+    snapshot_numbers,
+)
+
+MakePlan = Callable[[], Plan]
+Connect = Callable[[], AbstractContextManager[Client]]
+OnStart = Callable[[int, int], None]
+"""Told the number of tasks to do and of samples in them, before the first."""
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What one run did; printed at its end and kept beside the store's objects."""
+
+    store: str
+    claim: int
+    snapshot: int | None = None
+    """Number of the published snapshot; None while tasks are undone."""
+    already_built: bool = False
+    resumed: bool = False
+    tasks: int = 0
+    """Tasks of the claim."""
+    tasks_done: int = 0
+    """Tasks done in this run."""
+    kept: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Reason -> samples of the whole claim, plan's rejects included; only once published."""
+    undone: dict[int, str] = field(default_factory=dict)
+    """Task -> why it is left for the next run."""
+    unreadable: list[str] = field(default_factory=list)
+    files: int = 0
+    decoded_bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def failed_share(self) -> float:
+        """Share of samples lost to unreadable sources; 1 while tasks are undone."""
+        if self.undone:
+            return 1.0
+        total = self.kept + sum(self.rejected.values())
+        return self.rejected.get("unreadable source", 0) / total if total else 0.0
+
+
+def build_store(  # noqa: PLR0913 - the parts of a build that a caller may exchange
+    recipe: Recipe,
+    uri: str | Path,
+    make_plan: MakePlan,
+    *,
+    connect: Connect = lambda: open_client(None),
+    on_start: OnStart = lambda _tasks, _samples: None,
+    on_report: OnReport = lambda _report: None,
+) -> RunSummary:
+    """Build the store of a recipe, or finish what an earlier call began.
+
+    An unfinished build is resumed from its claim: nothing is searched or planned again.
+
+    Args:
+        recipe: What the user asked for.
+        uri: Folder of the store.
+        make_plan: Called only if a new claim is needed.
+        connect: Opens the cluster; called only if there are tasks to do.
+        on_start: Told before the first task.
+        on_report: Told of each finished task.
+
+    Raises:
+        StoreError: If `uri` holds something else or the store of another recipe.
+        RecipeError: If the plan exceeds the recipe's limits or the disk.
+    """
+    started = time.monotonic()
+    create_store(str(uri), store_schema(recipe))
+    root = open_root(uri)
+    built = _already_built(root, recipe)
+    if built is not None:
+        return _final(RunSummary(store=root.uri, claim=built.claim, already_built=True), built)
+    claim = unfinished_claim(root)
+    summary = RunSummary(store=root.uri, claim=0, resumed=claim is not None)
+    if claim is None:
+        claim = _claim(root, recipe, make_plan())
+    _require_same_recipe(claim.meta, recipe, root)
+    summary.claim, summary.tasks = claim.number, claim.n_tasks
+    todo = _undone(root, claim)
+    on_start(len(todo), sum(len(task.samples) for task in todo))
+    _do(root, claim, todo, summary, connect, on_report)
+    if not summary.undone:
+        summary = _final(summary, publish(root, claim))
+    summary.seconds = time.monotonic() - started
+    _keep_summary(root, summary)
+    return summary
+
+
+def save_scenes(root: Root, scenes: Mapping[str, Sequence[Scene]]) -> dict[str, str]:
+    """Keep the scenes of each layer in the store; return layer -> path, named by content."""
+    paths = {}
+    for layer, listed in scenes.items():
+        data = write_scenes(listed)
+        paths[layer] = f"scenes/{sha256(data)[:16]}.parquet"
+        put_new(root, paths[layer], data)
+    return paths
+
+
+def load_scenes(root: Root, paths: Mapping[str, str]) -> dict[str, tuple[Scene, ...]]:
+    """Return the scenes that `save_scenes` kept."""
+    return {layer: read_scenes(get(root, path)) for layer, path in paths.items()}
+
+
+def check_limits(recipe: Recipe, estimate: Estimate, folder: Path) -> None:
+    """Refuse a plan that would exceed the recipe's limits or the disk, before any work.
+
+    Raises:
+        RecipeError: With what is expected, what is allowed, and which key to change.
+    """
+    limits = recipe.limits
+    for key, expected, allowed, unit in (
+        ("max_bytes", estimate.read_bytes, limits.max_bytes, "bytes to read"),
+        ("max_requests", estimate.requests, limits.max_requests, "requests to send"),
+    ):
+        if expected > allowed:
+            raise RecipeError(
+                f"{recipe.path.name}: limits.{key}: the plan expects {expected:,.0f} {unit}, "
+                f"the limit is {allowed:,.0f}; make the area or the period smaller, or raise it"
+            )
+    free = shutil.disk_usage(folder).free
+    if estimate.disk_bytes > free:
+        raise RecipeError(
+            f"{recipe.path.name}: the store may need {estimate.disk_bytes / 1e9:.2f} GB and "
+            f"{folder} has {free / 1e9:.2f} GB free; choose another disk or a smaller area"
+        )
+
+
+def _claim(root: Root, recipe: Recipe, plan: Plan) -> Claim:
+    check_limits(recipe, estimate_plan(plan), Path(root.uri))
+    meta = {
+        **plan.meta,
+        "layers": layers_to_json(plan.layers),
+        "scenes": save_scenes(root, plan.scenes),
+    }
+    _require_same_recipe(meta, recipe, root)
+    return claim_build(root, plan.samples, meta)
+
+
+def _already_built(root: Root, recipe: Recipe) -> Snapshot | None:
+    """The latest snapshot, if all claims are published; refuses another recipe's store."""
+    numbers = snapshot_numbers(root)
+    if not numbers or unfinished_claim(root) is not None:
+        return None
+    latest = read_snapshot(root, numbers[-1])
+    _require_same_recipe(latest.meta, recipe, root)
+    return latest
+
+
+def _require_same_recipe(meta: Mapping[str, Any], recipe: Recipe, root: Root) -> None:
+    if meta["recipe_hash"] != recipe.hash:
+        raise StoreError(
+            f"store {root.uri} is being built from another recipe ({meta['recipe_hash'][:8]} "
+            f"there, {recipe.hash[:8]} in {recipe.path.name}); use a new store path, or the "
+            f"recipe that `geoloupe inspect` shows"
+        )
+
+
+def _undone(root: Root, claim: Claim) -> list[BuildTask]:
+    done = done_tasks(root, claim)
+    if len(done) == claim.n_tasks:
+        return []
+    scenes = load_scenes(root, claim.meta["scenes"])
+    return [task for task in claimed_tasks(claim, scenes) if task.number not in done]
+
+
+def _do(  # noqa: PLR0913 - one argument per thing it connects
+    root: Root,
+    claim: Claim,
+    todo: Sequence[BuildTask],
+    summary: RunSummary,
+    connect: Connect,
+    on_report: OnReport,
+) -> None:
+    def note(report: TaskReport) -> None:
+        summary.tasks_done += 1
+        summary.files += report.files
+        summary.decoded_bytes += report.decoded_bytes
+        summary.unreadable += report.unreadable
+        on_report(report)
+
+    if todo:
+        with connect() as client:
+            summary.undone = run_tasks(todo, root.uri, claim.number, client, on_report=note)
+
+
+def _final(summary: RunSummary, snapshot: Snapshot) -> RunSummary:
+    """Fill in what only the published snapshot knows."""
+    root = open_root(summary.store)
+    index = read_index(root, snapshot)
+    reasons = Counter(reason for reason in index["reason"].to_pylist() if reason)
+    summary.snapshot = snapshot.number
+    summary.kept = snapshot.kept
+    summary.rejected = dict(sorted(reasons.items()))
+    return summary
+
+
+def _keep_summary(root: Root, summary: RunSummary) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    facts = {name: getattr(summary, name) for name in RunSummary.__dataclass_fields__}
+    text = json.dumps(facts, indent=1) + "\n"
+    put(root, f"runs/{summary.claim:06d}-{stamp}.json", text.encode())

@@ -1,0 +1,1 @@
+"""Pixels at rest: the versioned Zarr patch store and what reads it."""
