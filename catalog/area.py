@@ -15,7 +15,8 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import GridError
-from catalog.grid import Cell, PatchGrid, to_lonlat
+from catalog.grid import Cell, PatchGrid
+from catalog.utm import to_lonlat
 
 _SQUARE_M = 100_000.0
 _SQUARE_NAME = re.compile(r"[0-9]{1,2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]")
@@ -80,8 +81,8 @@ def mgrs_regions(tiles: Iterable[str]) -> list[Region]:
         GridError: If there is no such square.
 
     Example:
-        >>> mgrs_regions(["31UDS"])[0].geometry.bounds[3] > 51.8
-        True
+        >>> [round(degrees, 2) for degrees in mgrs_regions(["31UDS"])[0].geometry.bounds]
+        [1.56, 50.54, 3.0, 51.45]
     """
     return [Region(tile.upper(), _square(tile)) for tile in tiles]
 
@@ -94,9 +95,10 @@ def _square(tile: str) -> BaseGeometry:
     if not _SQUARE_NAME.fullmatch(tile.upper()):
         raise no_square
     try:
-        zone, hemisphere, west, south = mgrs.MGRS().MGRSToUTM(tile.upper())
+        zone, hemisphere, *inside = mgrs.MGRS().MGRSToUTM(tile.upper())
     except mgrs.core.MGRSError as err:
         raise no_square from err
+    west, south = (v // _SQUARE_M * _SQUARE_M for v in inside)
     corners = shapely.box(west, south, west + _SQUARE_M, south + _SQUARE_M)
     outline = shapely.segmentize(corners, _SQUARE_M / _POINTS_PER_EDGE)
     way = to_lonlat((32600 if hemisphere == "N" else 32700) + zone)

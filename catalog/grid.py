@@ -5,10 +5,9 @@ inside a zone; along zone edges and the equator slivers stay uncovered or are co
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,21 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import GridError
+from catalog.utm import (
+    NORTH_LIMIT,
+    SOUTH_LIMIT,
+    from_lonlat,
+    neighbors_of,
+    to_lonlat,
+    utm_epsg,
+    zone_box,
+    zones_of,
+)
 
-NORTH_LIMIT, SOUTH_LIMIT = 84.0, -80.0
-"""Latitudes between which UTM is defined, degrees."""
 _CENTERS_AT_ONCE = 1_000_000
 _SEGMENTS_PER_EDGE = 4
 
@@ -71,10 +77,8 @@ class Cell:
 
         Next to the antimeridian longitudes run on beyond 180 instead of jumping.
         """
-        x, y = _outline(self.west, self.south, self.east, self.north)
-        lon, lat = to_lonlat(self.epsg).transform(x, y)
-        middle = self.lonlat[0]
-        return Polygon(np.column_stack([middle + (lon - middle + 180) % 360 - 180, lat]))
+        outline: Polygon = footprints([self])[0]
+        return outline
 
     def geobox(self, gsd_m: float) -> GeoBox:
         """Return the pixel grid of a patch: rows from north to south, west edge first.
@@ -174,7 +178,7 @@ class PatchGrid:
         else:
             found = [
                 (epsg, int(row), int(col))
-                for epsg in _zones(area)
+                for epsg in zones_of(area)
                 for row, col in self._places_in(epsg, area)
             ]
         if not found:
@@ -183,7 +187,7 @@ class PatchGrid:
 
     def _places_in(self, epsg: int, area: BaseGeometry) -> Iterator[tuple[int, int]]:
         """Yield (row, column) of each cell of one zone whose center lies in the area."""
-        inside = shapely.intersection(area, _zone_box(epsg))
+        inside = shapely.intersection(area, zone_box(epsg))
         if inside.is_empty:
             return
         cols, rows = self._ranges(epsg, inside)
@@ -198,7 +202,7 @@ class PatchGrid:
 
     def _ranges(self, epsg: int, area: BaseGeometry) -> tuple[_Ints, _Ints]:
         """Return the columns and rows whose centers may lie in an area of one zone."""
-        bounds = _from_lonlat(epsg).transform_bounds(*area.bounds, densify_pts=101)
+        bounds = from_lonlat(epsg).transform_bounds(*area.bounds, densify_pts=101)
         west, south, east, north = bounds
         return (
             self._range(west, east, self.origin_m[0]),
@@ -235,7 +239,7 @@ class PatchGrid:
         self, epsg: int, lon: _Floats, lat: _Floats
     ) -> tuple[_Ints, _Ints, npt.NDArray[np.bool_]]:
         """Row and column of the nearest center, and whether that cell counts and holds it."""
-        x, y = _from_lonlat(epsg).transform(lon, lat)
+        x, y = from_lonlat(epsg).transform(lon, lat)
         half = self.extent_m / 2
         col = np.floor((x - self.origin_m[0] - half) / self.stride_m + 0.5).astype(np.int64)
         row = np.floor((y - self.origin_m[1] - half) / self.stride_m + 0.5).astype(np.int64)
@@ -246,7 +250,7 @@ class PatchGrid:
 
     def _across_the_edge(self, epsg: int, lon: float, lat: float) -> tuple[int, int, int]:
         """Return the cell of a neighboring zone that holds a point near the zone's edge."""
-        for other in _neighbors(epsg):
+        for other in neighbors_of(epsg):
             row, col, held = self._holding(other, np.array([lon]), np.array([lat]))
             if held[0]:
                 return other, int(row[0]), int(col[0])
@@ -265,49 +269,6 @@ class PatchGrid:
             f"{height:.0f} m, a cell {self.extent_m:g} m x {self.extent_m:g} m; enlarge the "
             f"area, lower grid.size_px, or move grid.origin_m (now {list(self.origin_m)})"
         )
-
-
-def utm_epsg(lon: npt.ArrayLike, lat: npt.ArrayLike) -> _Ints:
-    """Return the EPSG codes of the standard 6-degree UTM zones of points in degrees.
-
-    Example:
-        >>> utm_epsg([3.02, -180.0], [50.8, -0.1]).tolist()
-        [32631, 32701]
-    """
-    zone = np.floor((np.asarray(lon, dtype=np.float64) + 180) / 6).astype(np.int64) % 60 + 1
-    return zone + np.where(np.asarray(lat) >= 0, 32600, 32700)
-
-
-@lru_cache(maxsize=256)
-def to_lonlat(epsg: int) -> Transformer:
-    """Return the way from metres of a CRS to (longitude, latitude) in degrees."""
-    return Transformer.from_crs(epsg, 4326, always_xy=True)
-
-
-@lru_cache(maxsize=256)
-def _from_lonlat(epsg: int) -> Transformer:
-    return Transformer.from_crs(4326, epsg, always_xy=True)
-
-
-def _zone_box(epsg: int) -> Polygon:
-    west = (epsg % 100) * 6 - 186
-    if epsg < 32700:
-        return shapely.box(west, 0, west + 6, NORTH_LIMIT)
-    return shapely.box(west, SOUTH_LIMIT, west + 6, 0)
-
-
-def _zones(area: BaseGeometry) -> list[int]:
-    """Return the EPSG codes of the zones that an area's bounding box meets."""
-    west, south, east, north = area.bounds
-    first, last = math.floor((west + 180) / 6), min(59, math.floor((east + 180) / 6))
-    bases = [32600] * (north >= 0) + [32700] * (south < 0)
-    return [base + zone + 1 for base in bases for zone in range(first, last + 1)]
-
-
-def _neighbors(epsg: int) -> list[int]:
-    zone, base = epsg % 100, epsg - epsg % 100
-    beside = [(zone - 2) % 60 + 1, zone % 60 + 1]
-    return [b + z for b in (base, 65_300 - base) for z in (zone, *beside)][1:]
 
 
 def _check_extent(area: BaseGeometry) -> None:
@@ -330,16 +291,35 @@ def _box(area: BaseGeometry) -> str:
     return "[" + ", ".join(f"{v:.6g}" for v in area.bounds) + "]"
 
 
-def _outline(west: float, south: float, east: float, north: float) -> tuple[Any, Any]:
-    """Return x and y of a closed ring around a box, counterclockwise from south-west."""
-    along = np.arange(_SEGMENTS_PER_EDGE) / _SEGMENTS_PER_EDGE
-    x, y = west + along * (east - west), south + along * (north - south)
-    back_x, back_y = east - along * (east - west), north - along * (north - south)
-    still = np.ones_like(along)
-    return (
-        np.concatenate([x, still * east, back_x, still * west, [west]]),
-        np.concatenate([still * south, y, still * north, back_y, [south]]),
-    )
+def footprints(cells: Sequence[Cell]) -> npt.NDArray[Any]:
+    """Return the outlines of many cells at once, as `Cell.footprint` gives them one by one.
+
+    Returns:
+        Shapely polygons, `(n,)`, longitude and latitude in degrees.
+    """
+    outlines = np.empty(len(cells), dtype=object)
+    codes = np.array([cell.epsg for cell in cells], dtype=np.int64)
+    for epsg in np.unique(codes):
+        places = np.flatnonzero(codes == epsg)
+        bounds = np.array(
+            [(c.west, c.south, c.east, c.north) for c in (cells[i] for i in places.tolist())]
+        )
+        lon, lat = to_lonlat(int(epsg)).transform(*_rings(bounds))
+        middle = (lon[:, :1] + (lon - lon[:, :1] + 180) % 360 - 180).mean(axis=1, keepdims=True)
+        middle = (middle + 180) % 360 - 180
+        lon = middle + (lon - middle + 180) % 360 - 180
+        outlines[places] = shapely.polygons(np.stack([lon, lat], axis=-1))
+    return outlines
+
+
+def _rings(bounds: _Floats) -> tuple[_Floats, _Floats]:
+    """Return x and y, `(n, point)`, of closed rings around boxes `(n, 4)`, counterclockwise."""
+    west, south, east, north = (bounds[:, [i]] for i in range(4))
+    there = np.linspace(0, 1, _SEGMENTS_PER_EDGE, endpoint=False)
+    still, back = np.zeros_like(there), 1 - there
+    along_x = np.concatenate([there, still + 1, back, still, [0]])
+    along_y = np.concatenate([still, there, still + 1, back, [0]])
+    return west + along_x * (east - west), south + along_y * (north - south)
 
 
 def _whole(extent_m: float, gsd_m: float) -> int | None:

@@ -131,7 +131,9 @@ def match_scenes(
     footprints = np.array([cell.footprint for cell in cells], dtype=object)
     seen = {
         rule.name: _observe(
-            footprints, scenes[rule.name], _everything if rule.when == "static" else group_passes
+            footprints,
+            scenes[rule.name],
+            _everything if rule.when == "static" else group_passes,
         )
         for rule in rules
     }
@@ -226,7 +228,9 @@ def _by_passes(
     ]
     for one in offers[anchor].whole:
         found = {anchor: (one,), **_candidates(one.time, offers, companions)}
-        matches.append(_complete(cell, one.time, one.scenes[0].platform, found, offers, companions))
+        matches.append(
+            _complete(cell, one.time, one.scenes[0].platform, found, offers, companions)
+        )
     return matches
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 
 from catalog.scene import Asset, Scene
 
@@ -54,8 +55,8 @@ def _scene(row: dict[str, Any]) -> Scene:
         platform=row["platform"],
         time=row["time"].to_pydatetime(),
         footprint=row["geometry"],
-        cloud=None if row["cloud"] is None or row["cloud"] != row["cloud"] else row["cloud"],
-        epsg=None if row["epsg"] is None or row["epsg"] != row["epsg"] else int(row["epsg"]),
+        cloud=None if pd.isna(row["cloud"]) else float(row["cloud"]),
+        epsg=None if pd.isna(row["epsg"]) else int(row["epsg"]),
         version=row["version"],
         assets={asset.band: asset for asset in assets},
     )

@@ -214,8 +214,8 @@ def _explain(layer: LayerTask, sample: TaskSample, search: _Search) -> Failure:
     reason = "partial coverage" if covered < layer.min_valid else "cloud"
     return Failure(
         reason,
-        f"{layer.name}: best of {count} candidates is {name} with {usable:.0%} usable, "
-        f"min_valid is {layer.min_valid:.0%}",
+        f"{layer.name}: best of {count} candidates is {name} with {usable:.1%} usable, "
+        f"min_valid is {layer.min_valid:.1%}",
     )
 
 

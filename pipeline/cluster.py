@@ -1,10 +1,10 @@
 """The Dask side of a build: a client to hand work to, and tasks kept in flight."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
@@ -27,10 +27,9 @@ def open_client(scheduler: str | None) -> Iterator[Client]:
         QueryError: If no scheduler answers at the address.
     """
     if scheduler is None:
-        workers = len(os.sched_getaffinity(0))
         with (
             LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
+                n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address=None
             ) as cluster,
             Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):

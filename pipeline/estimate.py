@@ -1,96 +1,201 @@
 """What a plan is expected to cost: requests, bytes read, disk."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from catalog.grid import Cell
 from catalog.products import find_product
-from catalog.scene import Asset, Scene
+from catalog.scene import Scene
 from pipeline.plan import Plan
 from pipeline.task import LayerTask
 
 _BLOCK_PX = 512
 """Block size assumed before a file is opened; COGs of the archives use 256 to 1024."""
-_SOURCE_BYTES = 2
-"""Bytes of one source pixel, before compression."""
-_COMPRESSED = 0.6
-"""Share of a block that compression leaves, typical of reflectance with deflate."""
+_TASKS = 64
+"""A plan of many tasks is judged by about so many of them, spread evenly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Expected cost of a build, if every sample takes its first candidate."""
+    """Expected cost of a build.
+
+    A cell counts as clear with the probability that the cloud fraction of the scene's item
+    suggests: a cloudy candidate costs its quality band, and seldom its pixels.
+    """
 
     requests: int
-    """One to open each file, one for each run of its blocks."""
+    """One to open each file, one for each row of its blocks."""
     read_bytes: float
-    """Compressed bytes of the blocks that the cells touch."""
+    """Decoded bytes of the blocks that are read; what travels is compressed, and smaller."""
     disk_bytes: float
     """Uncompressed size of the patches and their validity; the store is smaller."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One cell that may be looked up in one scene."""
+
+    cell: Cell
+    judged: float
+    """Probability that the scene's quality is read for the cell."""
+    taken: float
+    """Probability that its pixels are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """A file of a scene, as far as its cost goes."""
+
+    transform: tuple[float, ...]
+    shape: tuple[int, int]
+    pixel_bytes: int
+    judges: bool
+    """Whether it is read to judge a scene, or for the pixels of one that was chosen."""
+
+
+@dataclass(slots=True)
+class _Spared:
+    """Probability that a file, and each row and each block of it, is not read."""
+
+    file: float = 1.0
+    rows: dict[int, float] = field(default_factory=lambda: defaultdict(lambda: 1.0))
+    blocks: dict[tuple[int, int], float] = field(
+        default_factory=lambda: defaultdict(lambda: 1.0)
+    )
+
+
 def estimate_plan(plan: Plan) -> Estimate:
     """Return what building a plan is expected to cost."""
-    todo = plan.samples.filter(pc.greater_equal(plan.samples["task"], 0))
-    rows = todo.select(["task", "epsg", "west", "south", "east", "north", "candidates"])
+    task = plan.samples["task"].to_numpy()
+    step = max(1, plan.n_tasks // _TASKS)
+    rows = plan.samples.filter((task >= 0) & (task % step == 0)).to_pylist()
+    requests = read_bytes = 0.0
+    for layer, scene, visits in _visits(plan, rows):
+        for raster, count in _rasters(layer, scene).items():
+            spared = _spare(raster, visits)
+            requests += count * (1 - spared.file + sum(1 - p for p in spared.rows.values()))
+            read_bytes += count * raster.pixel_bytes * _pixels_read(raster, spared)
+    scale = plan.n_tasks / max(1, len(range(0, plan.n_tasks, step)))
+    patches = np.count_nonzero(task >= 0)
+    return Estimate(
+        requests=round(requests * scale),
+        read_bytes=read_bytes * scale,
+        disk_bytes=float(patches * sum(_patch_bytes(layer) for layer in plan.layers)),
+    )
+
+
+def _visits(
+    plan: Plan, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[LayerTask, Scene, Sequence[_Visit]]]:
+    """Yield, for each task, layer and scene, the cells that may be looked up in it."""
     known = {layer: {s.id: s for s in listed} for layer, listed in plan.scenes.items()}
-    files: dict[tuple[int, str, str], set[tuple[int, int]]] = {}
-    for row in rows.to_pylist():
+    visits: dict[tuple[int, str, str], list[_Visit]] = defaultdict(list)
+    for row in rows:
         cell = Cell(row["epsg"], row["west"], row["south"], row["east"], row["north"])
         candidates = json.loads(row["candidates"])
-        for layer in plan.layers:
-            for one in (candidates.get(layer.name) or [[]])[0]:
-                blocks = set(_blocks(cell, known[layer.name][one]))
-                files.setdefault((row["task"], layer.name, one), set()).update(blocks)
-    bands = {layer.name: _bands_read(layer) for layer in plan.layers}
-    requests = sum(bands[name] * (1 + len(_rows(b))) for (_, name, _), b in files.items())
-    pixels = sum(
-        bands[name] * len(blocks) * _block_pixels(known[name][one])
-        for (_, name, one), blocks in files.items()
-    )
-    return Estimate(
-        requests=requests,
-        read_bytes=pixels * _SOURCE_BYTES * _COMPRESSED,
-        disk_bytes=len(todo) * sum(_patch_bytes(layer) for layer in plan.layers),
-    )
+        passes = {
+            layer.name: [
+                tuple(known[layer.name][one] for one in ids)
+                for ids in candidates.get(layer.name, ())
+            ]
+            for layer in plan.layers
+        }
+        for name, scene, judged, taken in _chances(plan.layers, passes):
+            visits[row["task"], name, scene].append(_Visit(cell, judged, taken))
+    layers = {layer.name: layer for layer in plan.layers}
+    for (_, name, one), listed in visits.items():
+        yield layers[name], known[name][one], listed
 
 
-def _bands_read(layer: LayerTask) -> int:
-    quality = find_product(layer.schema.product).quality.band
-    return len(layer.schema.bands) + (quality is not None)
+def _chances(
+    layers: Sequence[LayerTask], passes: Mapping[str, Sequence[tuple[Scene, ...]]]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Yield layer, scene id, and the probabilities that it is judged and that it is taken.
+
+    Candidates are tried in order; layers too, and a required one that fails ends it.
+    """
+    clear = {layer.name: [_clear(scenes) for scenes in passes[layer.name]] for layer in layers}
+    found = {
+        layer.name: 1 - prod(1 - p for p in clear[layer.name]) if layer.required else 1.0
+        for layer in layers
+    }
+    complete = prod(found.values())
+    begun = 1.0
+    for layer in layers:
+        reached = 1.0
+        others = complete / found[layer.name] if found[layer.name] else 0.0
+        for scenes, p in zip(passes[layer.name], clear[layer.name], strict=True):
+            for scene in scenes:
+                yield layer.name, scene.id, begun * reached, others * reached * p
+            reached *= 1 - p
+        begun *= found[layer.name]
 
 
-def _blocks(cell: Cell, scene: Scene) -> Iterator[tuple[int, int]]:
-    """Blocks of an assumed size that a cell touches in a scene's files."""
-    asset = _first(scene.assets.values())
-    if asset.transform is None or scene.epsg != cell.epsg:
-        yield cell.epsg, hash((round(cell.west, -4), round(cell.south, -4)))
-        return
-    a, _, c, _, e, f = asset.transform
-    cols = np.array([cell.west - c, cell.east - c - abs(a)]) / a // _BLOCK_PX
-    rows = np.array([cell.north - f, cell.south - f + abs(e)]) / e // _BLOCK_PX
-    for row in range(int(rows[0]), int(rows[1]) + 1):
-        for col in range(int(cols[0]), int(cols[1]) + 1):
-            yield row, col
+def _clear(scenes: Sequence[Scene]) -> float:
+    """Probability that a cell is clear; 1 where no item says."""
+    stated = [scene.cloud for scene in scenes if scene.cloud is not None]
+    return 1.0 - min(stated, default=0.0)
 
 
-def _rows(blocks: Iterable[tuple[int, int]]) -> set[int]:
-    """Block rows: neighbors in a row are read by one request."""
-    return {row for row, _ in blocks}
+def _rasters(layer: LayerTask, scene: Scene) -> Counter[_Raster]:
+    """Files of a scene that a layer needs, those of one grid and role counted together."""
+    described = find_product(layer.schema.product)
+    judge = described.quality.band or layer.schema.bands[0].key
+    keys = dict.fromkeys([judge, *layer.schema.band_keys])
+    rasters: Counter[_Raster] = Counter()
+    for key in keys:
+        asset, band = scene.assets[key], described.band(key)
+        gsd = band.gsd_m
+        rasters[
+            _Raster(
+                asset.transform or (gsd, 0.0, 0.0, 0.0, -gsd, 0.0),
+                asset.shape or (_BLOCK_PX, _BLOCK_PX),
+                np.dtype(band.encoding.dtype).itemsize,
+                key == judge,
+            )
+        ] += 1
+    return rasters
 
 
-def _block_pixels(scene: Scene) -> int:
-    shape = _first(scene.assets.values()).shape
-    rows, cols = shape or (_BLOCK_PX, _BLOCK_PX)
-    return min(rows, _BLOCK_PX) * min(cols, _BLOCK_PX)
+def _spare(raster: _Raster, visits: Sequence[_Visit]) -> _Spared:
+    spared = _Spared()
+    for visit in visits:
+        kept = 1 - (visit.judged if raster.judges else visit.taken)
+        rows, cols = _blocks(raster, visit.cell)
+        spared.file *= kept
+        for row in rows:
+            spared.rows[row] *= kept
+        for place in product(rows, cols):
+            spared.blocks[place] *= kept
+    return spared
 
 
-def _first(assets: Iterable[Asset]) -> Asset:
-    return next(iter(assets))
+def _blocks(raster: _Raster, cell: Cell) -> tuple[range, range]:
+    """Rows and columns of blocks that a cell touches.
+
+    A scene in another CRS is taken to lie under the cell as if it were in the cell's: where
+    the blocks begin differs, how many there are hardly does.
+    """
+    a, _, c, _, e, f = raster.transform
+    first_col, last_col = (cell.west - c) / a, (cell.east - c) / a
+    first_row, last_row = (cell.north - f) / e, (cell.south - f) / e
+    return _span(first_row, last_row), _span(first_col, last_col)
+
+
+def _span(first_px: float, end_px: float) -> range:
+    return range(int(first_px // _BLOCK_PX), int(np.ceil(end_px / _BLOCK_PX)))
+
+
+def _pixels_read(raster: _Raster, spared: _Spared) -> float:
+    rows, cols = (min(size, _BLOCK_PX) for size in raster.shape)
+    return rows * cols * sum(1 - p for p in spared.blocks.values())
 
 
 def _patch_bytes(layer: LayerTask) -> int:

@@ -78,9 +78,7 @@ def _train(task: BuildTask, built: Built) -> list[int]:
 def _rows(task: BuildTask, built: Built, schema: StoreSchema) -> pa.Table:
     rows = []
     for sample in task.samples:
-        identity = dict(
-            zip((f.name for f in IDENTITY_FIELDS), sample.identity(), strict=True)
-        )
+        identity = dict(zip((f.name for f in IDENTITY_FIELDS), sample.identity(), strict=True))
         place = {
             "task": task.number,
             "shard": task.shard,

@@ -141,7 +141,8 @@ def _encode(pixels: Pixels, asset: Asset, layer: LayerSchema) -> npt.NDArray[np.
     if layer.dtype == "float32":
         physical = pixels.values.astype(np.float64) * asset.scale + asset.offset
         return np.where(pixels.has_data, physical, np.nan).astype(np.float32)
-    shifted = np.rint(np.where(pixels.has_data, pixels.values, 0)) + encoding_shift(asset, layer)
+    shift = encoding_shift(asset, layer)
+    shifted = np.rint(np.where(pixels.has_data, pixels.values, 0)) + shift
     top = np.iinfo(layer.dtype).max
     return np.where(pixels.has_data, np.clip(shifted, 1, top), 0).astype(layer.dtype)
 

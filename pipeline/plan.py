@@ -155,9 +155,7 @@ def sample_id(match: Match) -> str:
     return "_".join(part for part in parts if part)
 
 
-def _pack(
-    rows: Sequence[Mapping[str, Any]], matches: Sequence[Match]
-) -> list[tuple[int, int]]:
+def _pack(rows: Sequence[Mapping[str, Any]], matches: Sequence[Match]) -> list[tuple[int, int]]:
     """Task and position of each row, in order of (region, anchor pass, Hilbert curve)."""
     centers = np.array([match.cell.lonlat for match in matches]).reshape(-1, 2)
     points = gpd.GeoSeries(gpd.points_from_xy(centers[:, 0], centers[:, 1]))

@@ -2,38 +2,46 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import SourceUnavailable, SourceUnreadable
 from catalog.scene import Asset
 
-GDAL_OPTIONS = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-    "GDAL_NUM_THREADS": "1",
-    "VSI_CACHE": "FALSE",
-}
-"""How GDAL reads over HTTP: ranges only, patient with 429 and 5xx."""
-
-_TRANSIENT = re.compile(
-    r"\b(408|425|429|5\d\d)\b|timed? ?out|could not resolve|connect|reset|temporar",
-    re.IGNORECASE,
+GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_CONNECTTIMEOUT": "10",
+        "GDAL_HTTP_TIMEOUT": "120",
+        "GDAL_HTTP_MAX_RETRY": "4",
+        "GDAL_HTTP_RETRY_DELAY": "0.5",
+        "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+        "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+        "GDAL_NUM_THREADS": "1",
+        "VSI_CACHE": "FALSE",
+    }
 )
+"""How GDAL reads over HTTP: ranges only, patient with 429 and 5xx.
+
+Nothing is remembered of a file once it is closed: GDAL would otherwise answer every later
+try of a file that failed once with the same failure, without asking the server.
+"""
+
+_STATUS = re.compile(r"HTTP (?:response|error) code ?: ?(\d{3})")
+_LATER = re.compile(r"CURL error|timed? ?out|credential|signature|access ?denied|expired", re.I)
+_REFUSED_FOR_NOW = (401, 403, 408, 425, 429)
+"""Statuses below 500 that may pass: expired tokens, timeouts, rate limits."""
 _CACHE_BYTES = 256 * 2**20
 
 
@@ -88,6 +96,7 @@ class BlockReader:
     """
 
     cache_bytes: int = _CACHE_BYTES
+    gdal_options: Mapping[str, str] = GDAL_OPTIONS
     count: ReadCount = field(default_factory=ReadCount)
     _blocks: OrderedDict[tuple[str, int, int], npt.NDArray[Any]] = field(
         default_factory=OrderedDict
@@ -103,21 +112,36 @@ class BlockReader:
             SourceUnreadable: If the file is missing, truncated or not a raster.
             SourceUnavailable: If the server is at fault or out of reach for now.
         """
-        with _as_source_error(asset), rasterio.Env(**GDAL_OPTIONS):
-            with rasterio.open(asset.href) as dataset:
-                self.count.files += 1
-                grid = _grid(dataset, asset)
-                windows = list(choose(grid))
-                blocks = self._fetch(dataset, asset.href, grid, windows)
-            nodata = asset.nodata
-            return grid, windows, [_cut(blocks, grid, w, nodata) for w in windows]
+        with _as_source_error(asset), rasterio.Env(**self.gdal_options):
+            try:
+                return self._read(asset, choose)
+            except RasterioError as err:
+                if not _is_remote(asset.href) or _says_why(err):
+                    raise
+            # GDAL does not say why it got no bytes of a remote block. Asked anew, a server at
+            # fault says so, while a truncated file fails in the same way.
+            return self._read(asset, choose)
+
+    def _read(
+        self, asset: Asset, choose: Callable[[SourceGrid], Sequence[Window]]
+    ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
+        with rasterio.open(asset.href) as dataset:
+            self.count.files += 1
+            grid = _grid(dataset, asset)
+            windows = list(choose(grid))
+            blocks = self._fetch(dataset, asset.href, grid, windows)
+        return grid, windows, [_cut(blocks, grid, w, asset.nodata) for w in windows]
 
     def _fetch(
-        self, dataset: Any, href: str, grid: SourceGrid, windows: Iterable[Window]  # noqa: ANN401
+        self,
+        dataset: Any,
+        href: str,
+        grid: SourceGrid,
+        windows: Iterable[Window],  # noqa: ANN401
     ) -> dict[tuple[int, int], npt.NDArray[Any]]:
         """All blocks that the windows touch, from the cache or the file."""
         needed = {place for window in windows for place in touched_blocks(grid, window)}
-        held = {p: self._blocks[(href, *p)] for p in needed if (href, *p) in self._blocks}
+        held = {p: self._held(href, p) for p in needed if (href, *p) in self._blocks}
         for run in block_runs(needed - held.keys()):
             rectangle = _run_window(grid, run)
             values = dataset.read(1, window=rectangle)
@@ -127,6 +151,10 @@ class BlockReader:
                 held[place] = block
                 self._keep((href, *place), block)
         return held
+
+    def _held(self, href: str, place: tuple[int, int]) -> npt.NDArray[Any]:
+        self._blocks.move_to_end((href, *place))
+        return self._blocks[(href, *place)]
 
     def _keep(self, key: tuple[str, int, int], block: npt.NDArray[Any]) -> None:
         self._blocks[key] = block
@@ -178,7 +206,8 @@ def _split_run(
     row, col, count = run
     width = grid.block[1]
     for i in range(count):
-        yield (row, col + i), values[:, i * width : (i + 1) * width]
+        # A view would keep the whole run in memory for as long as one of its blocks is held.
+        yield (row, col + i), values[:, i * width : (i + 1) * width].copy()
 
 
 def _cut(
@@ -208,7 +237,9 @@ def _cut(
 
 def _grid(dataset: Any, asset: Asset) -> SourceGrid:  # noqa: ANN401 - rasterio has no types
     if dataset.crs is None or dataset.crs.to_epsg() is None:
-        raise SourceUnreadable(f"{asset.href} names no CRS with an EPSG code; it cannot be placed")
+        raise SourceUnreadable(
+            f"{asset.href} names no CRS with an EPSG code; it cannot be placed"
+        )
     return SourceGrid(
         epsg=dataset.crs.to_epsg(),
         transform=dataset.transform,
@@ -222,13 +253,28 @@ def _as_source_error(asset: Asset) -> Iterator[None]:
     """Tell a fault that stays from one that may pass."""
     try:
         yield
-    except (RasterioIOError, RasterioError) as err:
+    except RasterioError as err:
         said = "; ".join(str(e) for e in _chain(err))
         message = f"{asset.href} could not be read: {said}"
-        remote = "://" in asset.href or asset.href.startswith("/vsi")
-        if remote and _TRANSIENT.search(said):
+        if _is_remote(asset.href) and _may_pass(said):
             raise SourceUnavailable(message) from err
         raise SourceUnreadable(message) from err
+
+
+def _is_remote(href: str) -> bool:
+    return "://" in href or href.startswith("/vsi")
+
+
+def _says_why(err: BaseException) -> bool:
+    """Whether an error names the server's answer or what kept it from answering."""
+    return any(_STATUS.search(str(e)) or _LATER.search(str(e)) for e in _chain(err))
+
+
+def _may_pass(said: str) -> bool:
+    statuses = [int(code) for code in _STATUS.findall(said)]
+    if statuses:
+        return any(code >= 500 or code in _REFUSED_FOR_NOW for code in statuses)
+    return _LATER.search(said) is not None
 
 
 def _chain(err: BaseException | None) -> Iterator[BaseException]:

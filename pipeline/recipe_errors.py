@@ -151,7 +151,7 @@ def _unexpected(detail: ErrorDetails, place: Sequence[int | str]) -> str:
     field = _field(place)
     words = words_of(field) if field else _WORDS_OF_TYPE.get(kind, _range(detail))
     if words == "a table":
-        return f"expected a table of keys, got {_shown(value)}; write the section [{_dotted(place)}]"
+        words = f"the section [{_dotted(place)}]"
     return f"expected {words}, got {_shown(value)}{_remedy(detail)}"
 
 

@@ -158,7 +158,8 @@ class SplitSection(Section):
     block_m: Positive | None = None
     """Side of a block, metres. Default: ten cells."""
     buffer_m: NotNegative = 0.0
-    """Cells nearer than this to a block of another split are left out, metres."""
+    """Cells nearer than this to a block of another split are left out, metres; cells that reach
+    into such a block always are."""
     shares: Annotated[
         Mapping[SplitName, Share], Says("a table like { train = 0.7, val = 0.15, test = 0.15 }")
     ] = {"train": 0.7, "val": 0.15, "test": 0.15}

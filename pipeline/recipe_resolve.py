@@ -135,8 +135,8 @@ def _source(source: str | None, folder: Path) -> str:
     known = ", ".join(map(repr, KNOWN_SOURCES))
     if source is None:
         raise RecipeError(
-            f"missing; write a known archive ({known}), the URL of a STAC API, or a folder with "
-            "an items.json, here or in each layer"
+            f"missing; write a known archive ({known}), the URL of a STAC API, or a folder "
+            "with an items.json, here or in each layer"
         )
     if source in KNOWN_SOURCES or source.startswith(("http://", "https://")):
         return source

@@ -126,7 +126,7 @@ def check_bands(product: Product, keys: tuple[str, ...]) -> None:
         hints = {
             key: _other_name(product, key) or nearest_choice(key, known) for key in missing
         }
-        near = [f"{k!r}, {h}" for k, h in hints.items() if not h.startswith("choose")]
+        near = [f"{k!r}; {h}" for k, h in hints.items() if not h.startswith("choose")]
         far = [repr(k) for k, h in hints.items() if h.startswith("choose")]
         listed = [f"{' or '.join(far)}; it has {', '.join(known)}"] if far else []
         raise ValueError(f"product {product.key!r} has no band {'; nor '.join(near + listed)}")
@@ -150,5 +150,5 @@ def _other_name(product: Product, key: str) -> str | None:
     for archive in product.archives.values():
         for band, asset in archive.assets.items():
             if asset.lower() == key.lower():
-                return f"an archive's own name; write {band!r}"
+                return f"write {band!r} instead of an archive's own name"
     return None

@@ -71,6 +71,36 @@ class RunSummary:
         total = self.kept + sum(self.rejected.values())
         return self.rejected.get("unreadable source", 0) / total if total else 0.0
 
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+
+    def describe(self) -> str:
+        """Return it in a few lines for a terminal."""
+        if self.already_built:
+            return (
+                f"{self.store} is already built from this recipe: snapshot {self.snapshot}, "
+                f"{self.kept} samples; nothing to do"
+            )
+        lines = [
+            f"{self.tasks_done} tasks in {self.seconds:.1f} s, "
+            f"{self.decoded_bytes / 1e6:,.1f} MB read from {self.files} files"
+        ]
+        if self.undone:
+            lines.append(
+                f"{len(self.undone)} of {self.tasks} tasks are left, so nothing is published "
+                f"yet; the same command goes on with them. The first: "
+                f"{next(iter(self.undone.values()))}"
+            )
+            return "\n".join(lines)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+        lines.append(
+            f"kept {self.kept}, rejected {sum(self.rejected.values())} ({reasons or '-'})"
+        )
+        lines += [f"unreadable: {detail}" for detail in self.unreadable[:5]]
+        lines.append(f"published snapshot {self.snapshot} of {self.store}")
+        return "\n".join(lines)
+
 
 def build_store(  # noqa: PLR0913 - the parts of a build that a caller may exchange
     recipe: Recipe,
@@ -229,6 +259,5 @@ def _final(summary: RunSummary, snapshot: Snapshot) -> RunSummary:
 
 def _keep_summary(root: Root, summary: RunSummary) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    facts = {name: getattr(summary, name) for name in RunSummary.__dataclass_fields__}
-    text = json.dumps(facts, indent=1) + "\n"
+    text = json.dumps(summary.facts(), indent=1) + "\n"
     put(root, f"runs/{summary.claim:06d}-{stamp}.json", text.encode())

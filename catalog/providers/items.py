@@ -173,9 +173,7 @@ def _fraction(percent: float | None) -> float | None:
     return None if percent is None else float(percent) / 100
 
 
-def _epsg(
-    properties: Mapping[str, Any], assets: Iterable[Mapping[str, Any]]
-) -> int | None:
+def _epsg(properties: Mapping[str, Any], assets: Iterable[Mapping[str, Any]]) -> int | None:
     for holder in (properties, *assets):
         if holder.get("proj:epsg"):
             return int(holder["proj:epsg"])

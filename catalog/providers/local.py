@@ -109,4 +109,6 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.02)
     said = log.read_text(errors="replace").strip()[-500:]
-    raise QueryError(f"the local STAC server did not start within {_START_TIMEOUT_S:g} s: {said}")
+    raise QueryError(
+        f"the local STAC server did not start within {_START_TIMEOUT_S:g} s: {said}"
+    )

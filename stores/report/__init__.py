@@ -1,0 +1,1 @@
+"""Self-contained HTML reports: the page, its charts and pictures, and the dataset report."""

@@ -1,0 +1,17 @@
+"""Fixtures that every part of the tests shares."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.loopback"]
+
+_REAL = Path(__file__).parents[2] / "shared" / "real"
+
+
+@pytest.fixture(scope="session")
+def real_archive() -> Path:
+    """The folder of real scenes beside the repository."""
+    if not (_REAL / "items.json").is_file():
+        pytest.skip(f"the real scenes are not here: {_REAL / 'items.json'} is missing")
+    return _REAL
