@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from catalog.errors import MatchError
-from catalog.grid import Cell
+from catalog.grid import Cell, footprints
 from catalog.scene import Scene
 
 PASS_GAP = timedelta(minutes=5)
@@ -128,10 +128,10 @@ def match_scenes(
         One match per cell and anchor observation that touches it, in order of time, then
         cell. Matches that can give no sample carry the reason.
     """
-    footprints = np.array([cell.footprint for cell in cells], dtype=object)
+    outlines = footprints(cells)
     seen = {
         rule.name: _observe(
-            footprints,
+            outlines,
             scenes[rule.name],
             _everything if rule.when == "static" else group_passes,
         )
@@ -170,7 +170,7 @@ def _everything(scenes: Iterable[Scene]) -> list[tuple[Scene, ...]]:
 
 
 def _observe(
-    footprints: np.ndarray,
+    cells: np.ndarray,
     scenes: Sequence[Scene],
     group: Callable[[Iterable[Scene]], list[tuple[Scene, ...]]],
 ) -> dict[int, _Seen]:
@@ -181,10 +181,10 @@ def _observe(
         return {}
     owner = np.repeat(np.arange(len(groups)), [len(one) for one in groups])
     outlines = np.array([scene.footprint for scene in flat], dtype=object)
-    cell_at, scene_at = shapely.STRtree(outlines).query(footprints, predicate="intersects")
+    cell_at, scene_at = shapely.STRtree(outlines).query(cells, predicate="intersects")
     order = np.lexsort((scene_at, cell_at))
     cell_at, scene_at = cell_at[order], scene_at[order]
-    share = _share(footprints[cell_at], outlines[scene_at])
+    share = _share(cells[cell_at], outlines[scene_at])
     keys = np.stack([cell_at, owner[scene_at]])
     starts = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1) != 0, axis=0))
     seen: dict[int, _Seen] = {}
@@ -194,20 +194,26 @@ def _observe(
         covered = float(share[start:stop].max())
         if covered < WHOLE and len(members) > 1:
             union = shapely.union_all(outlines[members])
-            covered = float(_share(footprints[[cell]], np.array([union], dtype=object))[0])
+            covered = float(_share(cells[[cell]], np.array([union], dtype=object))[0])
+        if covered == 0:
+            continue
         one = Pass(tuple(flat[i] for i in members))
         offer = seen.setdefault(cell, _Seen())
         (offer.whole if covered >= WHOLE else offer.partial).append(one)
+    for offer in seen.values():
+        # Passes begin at their first scene over the cell, not at their first scene at all.
+        offer.whole.sort(key=lambda p: (p.time, p.id))
+        offer.partial.sort(key=lambda p: (p.time, p.id))
     return seen
 
 
-def _share(footprints: np.ndarray, outlines: np.ndarray) -> np.ndarray:
+def _share(cells: np.ndarray, outlines: np.ndarray) -> np.ndarray:
     """Share of each footprint that its outline covers, 0 to 1."""
     shapely.prepare(outlines)
-    share = shapely.covers(outlines, footprints).astype(float)
+    share = shapely.covers(outlines, cells).astype(float)
     cut = np.flatnonzero(share == 0)
-    overlap = shapely.area(shapely.intersection(outlines[cut], footprints[cut]))
-    share[cut] = overlap / shapely.area(footprints[cut])
+    overlap = shapely.area(shapely.intersection(outlines[cut], cells[cut]))
+    share[cut] = overlap / shapely.area(cells[cut])
     return share
 
 
@@ -266,7 +272,7 @@ def _ranked(anchor: datetime, passes: Sequence[Pass], rule: LayerRule) -> tuple[
     return tuple(sorted(admitted, key=lambda p: (abs(p.time - anchor), p.time, p.id)))
 
 
-def _complete(  # noqa: PLR0913 - the six facts of one match
+def _complete(
     cell: Cell,
     time: datetime,
     anchor_id: str,

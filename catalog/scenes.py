@@ -12,15 +12,15 @@ import pandas as pd
 from catalog.scene import Asset, Scene
 
 _COLUMNS = ("id", "product", "source", "platform", "time", "cloud", "epsg", "version", "assets")
+_ORDER = ("product", "source", "time", "id", "version", "assets")
 
 
 def write_scenes(scenes: Iterable[Scene]) -> bytes:
     """Return a GeoParquet file of `scenes`; equal scenes give equal bytes in any order."""
-    ordered = sorted(scenes, key=lambda s: (s.product, s.source, s.time, s.id))
-    rows = [_row(scene) for scene in ordered]
+    rows = sorted((_row(scene) for scene in scenes), key=lambda r: [r[k] for k in _ORDER])
     frame = gpd.GeoDataFrame(
         {name: [row[name] for row in rows] for name in _COLUMNS},
-        geometry=[scene.footprint for scene in ordered],
+        geometry=[row["footprint"] for row in rows],
         crs="EPSG:4326",
     )
     frame = frame.astype({"epsg": "Int32", "cloud": "Float64"})
@@ -40,6 +40,7 @@ def read_scenes(data: bytes) -> tuple[Scene, ...]:
 
 def _row(scene: Scene) -> dict[str, Any]:
     row = {name: getattr(scene, name) for name in _COLUMNS}
+    row["footprint"] = scene.footprint
     row["assets"] = json.dumps(
         [asdict(asset) for _, asset in sorted(scene.assets.items())], sort_keys=True
     )

@@ -1,11 +1,14 @@
 """The Dask side of a build: a client to hand work to, and tasks kept in flight."""
 
+import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed
 from distributed.scheduler import KilledWorker
 
 from catalog.errors import QueryError, SourceUnavailable
@@ -19,9 +22,21 @@ _PER_WORKER = 2
 """Tasks in flight per worker: one at work, one waiting, whatever the size of the plan."""
 
 
+class _OwnWorker(WorkerPlugin):
+    """Leaves Ctrl-C to the process that started the worker, which then ends it in order."""
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 - the signature is Dask's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)
+
+
 @contextmanager
-def open_client(scheduler: str | None) -> Iterator[Client]:
+def open_client(scheduler: str | None, *, timeout_s: float = 10.0) -> Iterator[Client]:
     """Yield a client of the scheduler at an address, or of a cluster on this machine.
+
+    Args:
+        scheduler: Its address; None starts a worker per core here, and ends them afterwards.
+        timeout_s: How long a scheduler may take to answer.
 
     Raises:
         QueryError: If no scheduler answers at the address.
@@ -29,14 +44,15 @@ def open_client(scheduler: str | None) -> Iterator[Client]:
     if scheduler is None:
         with (
             LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address=None
+                n_workers=CPU_COUNT, threads_per_worker=1, dashboard_address=":0"
             ) as cluster,
             Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):
+            client.register_plugin(_OwnWorker())
             yield client
         return
     try:
-        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout=timeout_s)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as err:
         raise QueryError(
             f"no Dask scheduler answers at {scheduler!r}: {err}; start one with "
@@ -70,7 +86,7 @@ def run_tasks(
     """
     waiting = iter(tasks)
     undone: dict[int, str] = {}
-    numbers: dict[str, int] = {}
+    numbers: dict[Any, int] = {}
 
     def submit(task: BuildTask) -> Any:  # noqa: ANN401 - distributed has no types
         future = client.submit(work, task, uri, claim_number, pure=False)
@@ -78,7 +94,8 @@ def run_tasks(
         return future
 
     room = _PER_WORKER * max(1, len(client.scheduler_info()["workers"]))
-    flying = as_completed([submit(t) for _, t in zip(range(room), waiting, strict=False)])
+    first = [submit(task) for task in islice(waiting, room)]
+    flying = as_completed(first)  # type: ignore[no-untyped-call]
     for future in flying:
         problem = future.exception()
         if problem is None:
@@ -89,7 +106,7 @@ def run_tasks(
             raise problem
         following = next(waiting, None)
         if following is not None:
-            flying.add(submit(following))
+            flying.add(submit(following))  # type: ignore[no-untyped-call]
     return undone
 
 

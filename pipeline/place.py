@@ -6,10 +6,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import reproject, transform_bounds
 
+from catalog.errors import GridError
 from catalog.products import Kind
 from pipeline.read import Pixels, SourceGrid, Window
 
@@ -40,7 +42,7 @@ def source_window(grid: SourceGrid, geobox: GeoBox) -> Window:
     if pasted is not None:
         return pasted
     west, south, east, north = transform_bounds(
-        geobox.crs.to_wkt(), f"EPSG:{grid.epsg}", *geobox.boundingbox, densify_pts=21
+        _crs(geobox).to_wkt(), f"EPSG:{grid.epsg}", *geobox.boundingbox, densify_pts=21
     )
     inverse = ~grid.transform
     corners = [inverse @ (x, y) for x in (west, east) for y in (south, north)]
@@ -84,7 +86,7 @@ def resampling_method(grid: SourceGrid, geobox: GeoBox, kind: Kind) -> Resamplin
     return REFINING[kind]
 
 
-def _warp(  # noqa: PLR0913 - both ends of one warp
+def _warp(
     pixels: Pixels,
     transform: Affine,
     epsg: int,
@@ -99,18 +101,25 @@ def _warp(  # noqa: PLR0913 - both ends of one warp
         src_crs=f"EPSG:{epsg}",
         src_nodata=np.nan,
         dst_transform=geobox.affine,
-        dst_crs=geobox.crs.to_wkt(),
+        dst_crs=_crs(geobox).to_wkt(),
         dst_nodata=np.nan,
         resampling=method,
     )
 
 
+def _crs(geobox: GeoBox) -> CRS:
+    if geobox.crs is None:
+        raise GridError(f"the pixel grid {geobox!r} has no CRS; a cell's grid always has one")
+    return geobox.crs
+
+
 def _pasted_window(grid: SourceGrid, geobox: GeoBox) -> Window | None:
     """The cell's window on the file's own pixels; None where the grids differ."""
-    if geobox.crs.epsg != grid.epsg:
+    if _crs(geobox).epsg != grid.epsg:
         return None
     relative = ~grid.transform @ geobox.affine
-    if not np.allclose((relative.a, relative.e, relative.b, relative.d), (1, 1, 0, 0), atol=1e-6):
+    linear = (relative.a, relative.e, relative.b, relative.d)
+    if not np.allclose(linear, (1, 1, 0, 0), atol=1e-6):
         return None
     col, row = round(relative.c), round(relative.f)
     if max(abs(relative.c - col), abs(relative.f - row)) > _ALIGNED_PX:
@@ -122,7 +131,7 @@ def _pasted_window(grid: SourceGrid, geobox: GeoBox) -> Window | None:
 def _coarsening(grid: SourceGrid, geobox: GeoBox) -> float:
     """How many source pixels fit across one target pixel."""
     west, south, east, north = transform_bounds(
-        geobox.crs.to_wkt(), f"EPSG:{grid.epsg}", *geobox.boundingbox
+        _crs(geobox).to_wkt(), f"EPSG:{grid.epsg}", *geobox.boundingbox
     )
     rows, cols = geobox.shape
     across = (east - west) / cols / abs(grid.transform.a)

@@ -82,7 +82,7 @@ def make_plan(
     )
     rules = [layer.rule(recipe.window) for layer in recipe.layers.values()]
     matches = match_scenes(cells, found.scenes, rules, anchor)
-    samples = _table(matches, region_of, split_of)
+    samples = plan_samples(matches, region_of, split_of)
     return Plan(
         schema=store_schema(recipe),
         layers=_layer_tasks(recipe),
@@ -109,10 +109,19 @@ def _layer_tasks(recipe: Recipe) -> tuple[LayerTask, ...]:
     )
 
 
-def _table(
+def plan_samples(
     matches: Sequence[Match], region_of: Mapping[Cell, str], split_of: Mapping[str, str]
 ) -> pa.Table:
-    """One row per match, packed into tasks; rejected ones carry task -1."""
+    """Return one row per match, packed into tasks; rejected ones carry task -1.
+
+    Args:
+        matches: Of all cells.
+        region_of: Cell -> name of its region.
+        split_of: Cell id -> split, or `'buffer'`.
+
+    Returns:
+        Columns as in `stores.claim.PLAN_SCHEMA`, in order of task and position.
+    """
     rows = []
     wkb = {cell: shapely.to_wkb(cell.footprint) for cell in region_of}
     for match in matches:

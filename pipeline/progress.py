@@ -18,6 +18,40 @@ from rich.progress import (
 from pipeline.execute import TaskReport
 
 
+class SceneProgress:
+    """Shows how many scenes of the sandbox are rendered."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]render scenes"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        err: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def on_scene(self, done: int, total: int) -> None:
+        """Note that `done` of `total` scenes are rendered."""
+        if self._task is None:
+            self._task = self._bar.add_task("render", total=total)
+        self._bar.update(self._task, completed=done)
+
+
 class BuildProgress:
     """Shows a build as it goes: samples/s, MB read, kept and rejected, time left.
 

@@ -96,12 +96,17 @@ class BlockReader:
     """
 
     cache_bytes: int = _CACHE_BYTES
-    gdal_options: Mapping[str, str] = GDAL_OPTIONS
+    gdal_options: Mapping[str, str] = field(default_factory=lambda: GDAL_OPTIONS)
     count: ReadCount = field(default_factory=ReadCount)
     _blocks: OrderedDict[tuple[str, int, int], npt.NDArray[Any]] = field(
         default_factory=OrderedDict
     )
     _held_bytes: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of the decoded blocks that are kept."""
+        return self._held_bytes
 
     def read(
         self, asset: Asset, choose: Callable[[SourceGrid], Sequence[Window]]
@@ -134,10 +139,10 @@ class BlockReader:
 
     def _fetch(
         self,
-        dataset: Any,
+        dataset: Any,  # noqa: ANN401 - rasterio has no types
         href: str,
         grid: SourceGrid,
-        windows: Iterable[Window],  # noqa: ANN401
+        windows: Iterable[Window],
     ) -> dict[tuple[int, int], npt.NDArray[Any]]:
         """All blocks that the windows touch, from the cache or the file."""
         needed = {place for window in windows for place in touched_blocks(grid, window)}

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from catalog.area import Region
 from catalog.errors import RecipeError
 from catalog.grid import PatchGrid
-from catalog.products import find_product
+from catalog.products import Product, find_product
 from pipeline.recipe_errors import problems_of, refuse, syntax_problem
 from pipeline.recipe_file import LimitsSection, RecipeFile
 from pipeline.recipe_resolve import (
@@ -155,17 +155,36 @@ def store_schema(recipe: Recipe) -> StoreSchema:
             "stride_px": grid.stride_px,
             "origin_m": list(grid.origin_m),
         },
-        layers=tuple(_layer_schema(layer, grid) for layer in recipe.layers.values()),
+        layers=tuple(
+            layer_schema(
+                layer.name,
+                find_product(layer.product),
+                layer.bands,
+                layer.gsd_m,
+                layer.size_px(grid),
+            )
+            for layer in recipe.layers.values()
+        ),
         codec=recipe.codec,
     )
 
 
-def _layer_schema(layer: Layer, grid: PatchGrid) -> LayerSchema:
-    product = find_product(layer.product)
-    bands = [product.band(key) for key in layer.bands]
+def layer_schema(
+    name: str, product: Product, keys: tuple[str, ...], gsd_m: float, size_px: int
+) -> LayerSchema:
+    """Return how a store keeps some bands of a product as one layer.
+
+    Args:
+        name: Of the layer.
+        product: That the bands belong to.
+        keys: Band keys, in storage order.
+        gsd_m: Pixel size of the layer, metres.
+        size_px: Rows and columns of a patch.
+    """
+    bands = [product.band(key) for key in keys]
     encoding = bands[0].encoding
     return LayerSchema(
-        name=layer.name,
+        name=name,
         product=product.key,
         bands=tuple(
             BandSchema(key=b.key, kind=b.kind, unit=b.unit, wavelength_nm=b.wavelength_nm)
@@ -174,8 +193,8 @@ def _layer_schema(layer: Layer, grid: PatchGrid) -> LayerSchema:
         dtype=encoding.dtype,
         scale=encoding.scale,
         offset=encoding.offset,
-        gsd_m=layer.gsd_m,
-        size_px=layer.size_px(grid),
+        gsd_m=gsd_m,
+        size_px=size_px,
         license=product.license,
         attribution=product.attribution,
         citation=product.citation,

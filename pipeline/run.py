@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from distributed import Client
 from catalog.errors import RecipeError, StoreError
 from catalog.scene import Scene
 from catalog.scenes import read_scenes, write_scenes
-from pipeline.cluster import OnReport, open_client, run_tasks
+from pipeline.cluster import OnReport, open_client, run_in_order, run_tasks
 from pipeline.estimate import Estimate, estimate_plan
 from pipeline.execute import TaskReport
 from pipeline.plan import Plan, claimed_tasks, layers_to_json
@@ -65,9 +66,12 @@ class RunSummary:
 
     @property
     def failed_share(self) -> float:
-        """Share of samples lost to unreadable sources; 1 while tasks are undone."""
+        """Share of samples lost to unreadable sources; endless while tasks are undone.
+
+        No limit admits an undone task: nothing is published yet.
+        """
         if self.undone:
-            return 1.0
+            return inf
         total = self.kept + sum(self.rejected.values())
         return self.rejected.get("unreadable source", 0) / total if total else 0.0
 
@@ -82,10 +86,8 @@ class RunSummary:
                 f"{self.store} is already built from this recipe: snapshot {self.snapshot}, "
                 f"{self.kept} samples; nothing to do"
             )
-        lines = [
-            f"{self.tasks_done} tasks in {self.seconds:.1f} s, "
-            f"{self.decoded_bytes / 1e6:,.1f} MB read from {self.files} files"
-        ]
+        read = f"{self.decoded_bytes / 1e6:,.1f} MB read from {self.files} files"
+        lines = [f"{self.tasks_done} tasks in {self.seconds:.1f} s, {read}"]
         if self.undone:
             lines.append(
                 f"{len(self.undone)} of {self.tasks} tasks are left, so nothing is published "
@@ -102,12 +104,12 @@ class RunSummary:
         return "\n".join(lines)
 
 
-def build_store(  # noqa: PLR0913 - the parts of a build that a caller may exchange
+def build_store(
     recipe: Recipe,
     uri: str | Path,
     make_plan: MakePlan,
     *,
-    connect: Connect = lambda: open_client(None),
+    connect: Connect | None = lambda: open_client(None),
     on_start: OnStart = lambda _tasks, _samples: None,
     on_report: OnReport = lambda _report: None,
 ) -> RunSummary:
@@ -119,7 +121,8 @@ def build_store(  # noqa: PLR0913 - the parts of a build that a caller may excha
         recipe: What the user asked for.
         uri: Folder of the store.
         make_plan: Called only if a new claim is needed.
-        connect: Opens the cluster; called only if there are tasks to do.
+        connect: Opens the cluster; called only if there are tasks to do. None does them in
+            this process, one after the other, with the same bytes as outcome.
         on_start: Told before the first task.
         on_report: Told of each finished task.
 
@@ -212,9 +215,9 @@ def _already_built(root: Root, recipe: Recipe) -> Snapshot | None:
 def _require_same_recipe(meta: Mapping[str, Any], recipe: Recipe, root: Root) -> None:
     if meta["recipe_hash"] != recipe.hash:
         raise StoreError(
-            f"store {root.uri} is being built from another recipe ({meta['recipe_hash'][:8]} "
-            f"there, {recipe.hash[:8]} in {recipe.path.name}); use a new store path, or the "
-            f"recipe that `geoloupe inspect` shows"
+            f"store {root.uri} belongs to another recipe ({meta['recipe_hash'][:8]} there, "
+            f"{recipe.hash[:8]} in {recipe.path.name}); use a new store path, or the recipe "
+            f"that the store was begun with"
         )
 
 
@@ -226,12 +229,12 @@ def _undone(root: Root, claim: Claim) -> list[BuildTask]:
     return [task for task in claimed_tasks(claim, scenes) if task.number not in done]
 
 
-def _do(  # noqa: PLR0913 - one argument per thing it connects
+def _do(
     root: Root,
     claim: Claim,
     todo: Sequence[BuildTask],
     summary: RunSummary,
-    connect: Connect,
+    connect: Connect | None,
     on_report: OnReport,
 ) -> None:
     def note(report: TaskReport) -> None:
@@ -241,7 +244,9 @@ def _do(  # noqa: PLR0913 - one argument per thing it connects
         summary.unreadable += report.unreadable
         on_report(report)
 
-    if todo:
+    if connect is None:
+        summary.undone = run_in_order(todo, root.uri, claim.number, on_report=note)
+    elif todo:
         with connect() as client:
             summary.undone = run_tasks(todo, root.uri, claim.number, client, on_report=note)
 

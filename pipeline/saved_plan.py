@@ -56,6 +56,11 @@ def load_plan(folder: Path) -> tuple[Recipe, Plan]:
             f"{folder}`"
         ) from err
     recipe = parse_recipe(facts["meta"]["recipe_text"], Path(facts["recipe_path"]))
+    if recipe.hash != facts["meta"]["recipe_hash"]:
+        raise RecipeError(
+            f"plan {folder} was made of other files than {facts['recipe_path']} names now (its "
+            f"area has changed); plan again with `geoloupe plan RECIPE --out {folder}`"
+        )
     plan = Plan(
         schema=store_schema(recipe),
         layers=layers,

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from catalog.errors import QueryError
-from catalog.grid import Cell
+from catalog.grid import Cell, footprints
 from catalog.products import find_product
 from catalog.providers.stac import (
     Bounds,
@@ -84,11 +84,15 @@ def search_scenes(
             for source in sorted({subject.source for subject in layers_of})
         }
         for subject, layers in layers_of.items():
-            result = search(_query(subject, layers, boxes), urls[subject.source], retries=retries)
+            result = search(
+                _query(subject, layers, boxes), urls[subject.source], retries=retries
+            )
             on_search(subject.product, len(result.scenes))
             results |= {layer.name: result for layer in layers}
     _require_anchors(recipe, results)
-    clear = {n: _clear(results[n].scenes, layer.max_cloud) for n, layer in recipe.layers.items()}
+    clear = {
+        n: _clear(results[n].scenes, layer.max_cloud) for n, layer in recipe.layers.items()
+    }
     return Found(
         scenes=clear,
         too_cloudy={n: len(results[n].scenes) - len(clear[n]) for n in recipe.layers},
@@ -104,7 +108,7 @@ def search_boxes(cells: Iterable[Cell]) -> tuple[Bounds, ...]:
     """
     ordered = list(cells)
     centers = np.array([cell.lonlat for cell in ordered]).reshape(-1, 2)
-    bounds = shapely.bounds(np.array([cell.footprint for cell in ordered], dtype=object))
+    bounds = shapely.bounds(footprints(ordered))
     squares = np.floor(centers / _TILE_DEG).astype(int)
     boxes = []
     for square in np.unique(squares, axis=0):
@@ -133,9 +137,7 @@ def _span(layer: Layer, recipe: Recipe, now: datetime) -> tuple[datetime, dateti
     return datetime(start.year, 1, 1, tzinfo=UTC), datetime(last.year + 1, 1, 1, tzinfo=UTC)
 
 
-def _query(
-    subject: _Subject, layers: Sequence[Layer], boxes: tuple[Bounds, ...]
-) -> SceneQuery:
+def _query(subject: _Subject, layers: Sequence[Layer], boxes: tuple[Bounds, ...]) -> SceneQuery:
     product = find_product(subject.product)
     keys = list(dict.fromkeys(key for layer in layers for key in layer.bands))
     if product.quality.band is not None:

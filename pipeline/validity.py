@@ -23,7 +23,8 @@ def landsat_qa_pixel(raw: npt.NDArray[np.integer]) -> Valid:
     Args:
         raw: QA_PIXEL values, `(y, x)`.
     """
-    return (raw.astype(np.uint16) & _QA_PIXEL_UNUSABLE) == 0
+    usable: Valid = (raw.astype(np.uint16) & _QA_PIXEL_UNUSABLE) == 0
+    return usable
 
 
 def sentinel2_scl(raw: npt.NDArray[np.integer]) -> Valid:

@@ -10,6 +10,7 @@ Both count what they serve and misbehave on demand, by path:
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ class Request:
     body: Any
     status: int
     sent_bytes: int
+    time_s: float
+    """On the clock of `time.monotonic`."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ Answer = tuple[int, Mapping[str, str], bytes]
 class Faults:
     """Answers that are given instead of the true one, per path, in the order planned."""
 
-    _planned: dict[str, list[tuple[int, Iterator[int], Mapping[str, str]]]] = field(
-        default_factory=dict
-    )
+    _planned: dict[str, list[tuple[Iterator[int], Answer]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(
@@ -74,11 +75,12 @@ class Faults:
         *,
         times: int | None = None,
         headers: Mapping[str, str] | None = None,
+        body: bytes = b"planned fault",
     ) -> None:
         """Answer `status` to the next `times` requests for `path`; forever if None."""
         turns = count() if times is None else iter(range(times))
         with self._lock:
-            self._planned.setdefault(path, []).append((status, turns, headers or {}))
+            self._planned.setdefault(path, []).append((turns, (status, headers or {}, body)))
 
     def clear(self) -> None:
         """From now on tell the truth."""
@@ -88,9 +90,9 @@ class Faults:
     def take(self, path: str) -> Answer | None:
         """The fault that is due for a request of `path`, if any."""
         with self._lock:
-            for status, turns, headers in self._planned.get(path, ()):
+            for turns, answer in self._planned.get(path, ()):
                 if next(turns, None) is not None:
-                    return status, headers, b"planned fault"
+                    return answer
         return None
 
 
@@ -190,6 +192,7 @@ class StacServer(LoopbackServer):
         page_size: Items per page, whatever the client asks for if that is more.
         empty_last_page: The last page with items links to one more, which is empty.
         honors_datetime: False for an archive that ignores the time filter.
+        conforms_to: What the landing page says the API can do.
     """
 
     def __init__(
@@ -199,11 +202,13 @@ class StacServer(LoopbackServer):
         page_size: int = 100,
         empty_last_page: bool = False,
         honors_datetime: bool = True,
+        conforms_to: Sequence[str] = CONFORMS_TO,
     ) -> None:
         self.items = list(items)
         self.page_size = page_size
         self.empty_last_page = empty_last_page
         self.honors_datetime = honors_datetime
+        self.conforms_to = list(conforms_to)
         super().__init__()
 
     @property
@@ -217,7 +222,7 @@ class StacServer(LoopbackServer):
         if path == "/":
             found: Any = self._landing()
         elif path == "/conformance":
-            found = {"conformsTo": list(CONFORMS_TO)}
+            found = {"conformsTo": self.conforms_to}
         elif path == "/collections":
             found = {"collections": [self._collection(i) for i in ids], "links": []}
         elif path.startswith("/collections/") and path.split("/")[2] in ids:
@@ -238,7 +243,7 @@ class StacServer(LoopbackServer):
             "stac_version": "1.0.0",
             "id": "loopback",
             "description": "Items of a test",
-            "conformsTo": list(CONFORMS_TO),
+            "conformsTo": self.conforms_to,
             "links": [
                 link("self", "/"),
                 link("root", "/"),
@@ -329,6 +334,7 @@ def _handler(owner: LoopbackServer) -> type[BaseHTTPRequestHandler]:
                     json.loads(body) if body else None,
                     status,
                     sent,
+                    time.monotonic(),
                 )
             )
             self.send_response(status)

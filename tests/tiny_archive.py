@@ -1,6 +1,7 @@
 """A tiny archive, written scene by scene, and the tasks that build from it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from affine import Affine
 from rasterio.warp import transform_geom
 from rasterio.windows import Window
 
-from catalog.grid import Cell, PatchGrid
+from catalog.grid import Cell
 from catalog.products import find_product
 from catalog.providers.items import read_item
 from catalog.scene import Scene
@@ -25,6 +26,8 @@ EPSG = 32631
 CELL_M = 120
 WEST, NORTH = 500_040, 5_630_040
 """A corner that the cells, Landsat's 30 m and Sentinel-2's 20 m pixels share."""
+ROWS, COLUMNS = 8, 10
+"""Cells of the fixture `campaign`."""
 ANCHOR_TIME = datetime(2020, 6, 10, 10, 40, tzinfo=UTC)
 
 CLEAR = {"qa_pixel": 21824, "scl": 4}
@@ -55,8 +58,8 @@ class TinyArchive:
         name: str,
         time: datetime,
         *,
-        size: tuple[int, int] = (4, 4),
-        corner: tuple[int, int] = (0, 0),
+        size: tuple[float, float] = (4, 4),
+        corner: tuple[float, float] = (0, 0),
         cloudy: Sequence[Area] = (),
         missing: Sequence[Area] = (),
         offset: float | None = None,
@@ -97,7 +100,9 @@ class TinyArchive:
         item["bbox"] = [min(lon), min(lat), max(lon), max(lat)]
         for band in bands:
             gsd = int(band.gsd_m)
-            values = _values(name, band.key, (size[0] * CELL_M // gsd, size[1] * CELL_M // gsd))
+            values = _values(
+                name, band.key, (round(size[0] * CELL_M / gsd), round(size[1] * CELL_M / gsd))
+            )
             values = values.astype(band.encoding.dtype)
             for area in cloudy if band.kind == "quality" else ():
                 values[_pixels(area, gsd)] = CLOUDY[band.key]
@@ -255,7 +260,7 @@ gsd_m = 30
 
 [layers.sentinel2]
 product = "sentinel-2-l2a"
-bands = ["red", "nir", "swir1"]
+bands = ["red", "nir"]
 gsd_m = 10
 {extra}
 """
@@ -264,8 +269,6 @@ gsd_m = 10
 def write_recipe(archive: TinyArchive, rows: int, columns: int, extra: str = "") -> Path:
     """Write a recipe for two regions: the left and the right half of the cells."""
     half = columns // 2
-    grid = PatchGrid(10, 12, 12, (0.0, 0.0))
-    assert grid.extent_m == CELL_M
     features = [
         {
             "type": "Feature",
@@ -298,3 +301,17 @@ def write_recipe(archive: TinyArchive, rows: int, columns: int, extra: str = "")
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(source="items.json", extra=extra))
     return path
+
+
+def store_bytes(folder: Path) -> dict[str, bytes]:
+    """Return every object of a store by its path; run summaries and strays left out.
+
+    A stray is what a killed writer leaves of an object that it was about to name.
+    """
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.relative_to(folder).parts[0] != "runs"
+        and not re.search(r"#\d+$", path.name)
+    }

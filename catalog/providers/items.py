@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin
 
+import shapely
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -34,12 +36,30 @@ def read_item(
         base_href: What relative hrefs are relative to.
 
     Raises:
-        ItemError: If the item lacks a time, a geometry, or the asset of a band.
+        ItemError: If the item lacks a time, a geometry, or the asset of a band, or states
+            any of them in a way that cannot be understood.
     """
-    item_id = str(item.get("id", ""))
-    properties = item.get("properties") or {}
+    item_id = str(item.get("id") or "")
     if not item_id or not item.get("geometry"):
         raise ItemError(f"item {item_id!r} has no id or no geometry; a scene needs both")
+    try:
+        return _scene(item, product, source, bands, base_href)
+    except (AttributeError, KeyError, TypeError, ValueError, ShapelyError) as err:
+        if isinstance(err, ItemError):
+            raise
+        raise ItemError(
+            f"item {item_id!r} is no usable STAC item of {product.key!r}: {err!r}"
+        ) from err
+
+
+def _scene(
+    item: Mapping[str, Any],
+    product: Product,
+    source: str,
+    bands: Iterable[str],
+    base_href: str,
+) -> Scene:
+    item_id, properties = str(item["id"]), item.get("properties") or {}
     names = _asset_names(item, product, source, bands)
     assets = {
         key: _asset(item, names[key], product, product.band(key), source, base_href)
@@ -49,7 +69,7 @@ def read_item(
         id=item_id,
         product=product.key,
         source=source,
-        platform=str(properties.get("platform", "")).lower(),
+        platform=str(properties.get("platform") or "").lower(),
         time=_time(item_id, properties),
         footprint=_footprint(item),
         cloud=_fraction(properties.get("eo:cloud_cover")),
@@ -79,7 +99,7 @@ def _asset_names(
     )
 
 
-def _asset(  # noqa: PLR0913 - one asset needs all that surrounds it
+def _asset(
     item: Mapping[str, Any],
     name: str,
     product: Product,
@@ -100,7 +120,7 @@ def _asset(  # noqa: PLR0913 - one asset needs all that surrounds it
         band=band.key,
         href=urljoin(base_href, asset["href"]) if base_href else asset["href"],
         scale=float(band.source_scale if scale is None else scale),
-        offset=_offset(offset, product, band, source, properties),
+        offset=_offset(offset, item, product, band, source),
         nodata=_nodata(nodata, band),
         shape=(int(shape_px[0]), int(shape_px[1])) if shape_px else None,
         transform=_affine6(transform) if transform else None,
@@ -108,24 +128,21 @@ def _asset(  # noqa: PLR0913 - one asset needs all that surrounds it
 
 
 def _offset(
-    stated: float | None,
-    product: Product,
-    band: Band,
-    source: str,
-    properties: Mapping[str, Any],
+    stated: float | None, item: Mapping[str, Any], product: Product, band: Band, source: str
 ) -> float:
     """Offset of the file's raw values.
 
     Sentinel-2 baselines >= 4 carry reflectance * 10000 + 1000 (ESA PSD, BOA_ADD_OFFSET).
     Earth Search removes the offset from the pixels of `sentinel-2-l2a` whatever its items
-    say (Element84/earth-search issues 66 and 71).
+    say (Element84/earth-search issues 66 and 71), but not from `sentinel-2-c1-l2a`.
     """
     if product.key != "sentinel-2-l2a" or band.kind != "reflectance":
         return float(band.source_offset if stated is None else stated)
-    if source == "earth-search":
+    if source == "earth-search" and item.get("collection") == "sentinel-2-l2a":
         return 0.0
     if stated is not None:
         return float(stated)
+    properties = item.get("properties") or {}
     baseline = properties.get("s2:processing_baseline", properties.get("processing:version"))
     return -0.1 if baseline is not None and float(baseline) >= 4 else 0.0
 
@@ -165,12 +182,13 @@ def _parse(text: str) -> datetime:
 
 
 def _footprint(item: Mapping[str, Any]) -> BaseGeometry:
-    footprint = shape(item["geometry"])
-    return footprint if footprint.is_valid else footprint.buffer(0)
+    footprint = shapely.force_2d(shape(item["geometry"]))
+    return footprint if footprint.is_valid else shapely.make_valid(footprint)
 
 
 def _fraction(percent: float | None) -> float | None:
-    return None if percent is None else float(percent) / 100
+    """Cloud fraction; None where it was not measured, which USGS items state as -1."""
+    return None if percent is None or float(percent) < 0 else float(percent) / 100
 
 
 def _epsg(properties: Mapping[str, Any], assets: Iterable[Mapping[str, Any]]) -> int | None:

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from catalog.errors import QueryError
 
@@ -51,7 +52,13 @@ def serve_archive(source: str) -> Iterator[str]:
         served = Path(scratch) / "items.json"
         served.write_text(json.dumps(_with_absolute_hrefs(items)))
         port = _free_port()
-        command = [_server(), "serve", "--create-collections", "--addr", f"127.0.0.1:{port}"]
+        command = [
+            find_server(),
+            "serve",
+            "--create-collections",
+            "--addr",
+            f"127.0.0.1:{port}",
+        ]
         with (Path(scratch) / "server.log").open("w+b") as log:
             process = subprocess.Popen(  # noqa: S603 - our own server on our own file
                 [*command, str(served)], stdout=log, stderr=log, cwd=scratch
@@ -65,21 +72,26 @@ def serve_archive(source: str) -> Iterator[str]:
                 process.wait()
 
 
-def _with_absolute_hrefs(items: Path) -> dict[str, object]:
-    try:
-        collection: dict[str, object] = json.loads(items.read_text())
-        features = collection["features"]
-    except (json.JSONDecodeError, KeyError, TypeError) as err:
-        raise QueryError(f"{items} is not a STAC item collection: {err!r}") from err
+def _with_absolute_hrefs(items: Path) -> dict[str, Any]:
     root = items.parent.resolve()
-    for feature in features if isinstance(features, list) else []:
-        for asset in feature.get("assets", {}).values():
-            if "://" not in asset["href"]:
-                asset["href"] = str((root / asset["href"]).resolve())
+    try:
+        collection: dict[str, Any] = json.loads(items.read_text(encoding="utf-8"))
+        for feature in collection["features"]:
+            for asset in feature.get("assets", {}).values():
+                asset["href"] = _absolute(asset["href"], root)
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise QueryError(
+            f"{items} is not a STAC item collection ({err!r}); expected a JSON object with a "
+            f"list of items, 'features', whose assets each have an 'href'"
+        ) from err
     return collection
 
 
-def _server() -> str:
+def _absolute(href: str, root: Path) -> str:
+    return href if "://" in href or href.startswith("/vsi") else str((root / href).resolve())
+
+
+def find_server() -> str:
     """Path of the `rustac` program that is installed beside this Python."""
     beside = Path(sys.executable).with_name("rustac")
     found = str(beside) if beside.exists() else shutil.which("rustac")
@@ -100,15 +112,16 @@ def _free_port() -> int:
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
+    direct = build_opener(ProxyHandler({}))
+    fate = f"did not answer within {_START_TIMEOUT_S:g} s"
     while time.monotonic() < deadline:
         if process.poll() is not None:
+            fate = f"ended at once with exit code {process.returncode}"
             break
         try:
-            with urlopen(url, timeout=5):  # noqa: S310 - loopback address made above
+            with direct.open(url, timeout=5):
                 return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.02)
     said = log.read_text(errors="replace").strip()[-500:]
-    raise QueryError(
-        f"the local STAC server did not start within {_START_TIMEOUT_S:g} s: {said}"
-    )
+    raise QueryError(f"the server of a local archive {fate}: {said}")

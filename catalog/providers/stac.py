@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlparse
 
+from pystac import STACError
 from pystac_client import Client
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from pystac_client.warnings import PystacClientWarning
@@ -30,6 +32,9 @@ ARCHIVES = {
 Bounds = tuple[float, float, float, float]
 """(west, south, east, north), degrees; west < east."""
 
+_NOT_STAC = (STACError, ClientTypeError, AttributeError, KeyError, TypeError, ValueError)
+"""What the client raises when an answer is not what a STAC API would say."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SLAB = timedelta(days=92)
 _PAGE = 100
 
@@ -58,7 +63,8 @@ class Retries:
 
     attempts: int = 5
     backoff_s: float = 0.5
-    """Wait before the second attempt; doubles each time. Retry-After is obeyed."""
+    """Half the wait before the third attempt (the second comes at once); doubles each time.
+    A `Retry-After` header is obeyed instead."""
     timeout_s: float = 60.0
 
 
@@ -71,6 +77,17 @@ class SearchResult:
     refused: tuple[str, ...] = ()
     """One reason per item that is not a usable scene of the product."""
     requests: int = field(default=0, compare=False)
+
+
+def archive_name(source: str) -> str:
+    """Return the name of a known archive given by its URL; any other source as it is.
+
+    Example:
+        >>> archive_name("https://earth-search.aws.element84.com/v1/")
+        'earth-search'
+    """
+    names = {url: name for name, url in ARCHIVES.items()}
+    return names.get(source.rstrip("/"), source)
 
 
 @contextmanager
@@ -95,7 +112,8 @@ def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> Se
         QueryError: If the API cannot be reached, keeps failing, or answers nonsense.
     """
     policy = retries or Retries()
-    collection = query.collection or query.product.archive(query.source).collection
+    archive = query.product.archive(archive_name(query.source))
+    collection = query.collection or archive.collection
     io = _CountingIO(
         timeout=policy.timeout_s,
         max_retries=Retry(
@@ -106,6 +124,8 @@ def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> Se
             respect_retry_after_header=True,
         ),
     )
+    # A proxy of the environment does not know a server on this very machine.
+    io.session.trust_env = urlparse(url).hostname not in _LOOPBACK
     with _as_query_error(url, collection, query, policy), warnings.catch_warnings():
         warnings.simplefilter("error", PystacClientWarning)
         client = Client.open(url, stac_io=io)
@@ -133,7 +153,10 @@ def _items(client: Client, query: SceneQuery, collection: str) -> Iterator[dict[
                 datetime=f"{_rfc3339(start)}/{_rfc3339(end)}" if start and end else None,
                 limit=_PAGE,
             )
-            yield from found.items_as_dicts()
+            for item in found.items_as_dicts():
+                if not isinstance(item, dict):
+                    raise TypeError(f"a page lists {item!r} where an item was expected")
+                yield item
 
 
 def _slabs(
@@ -157,13 +180,14 @@ def _read(
     items: Sequence[dict[str, Any]], query: SceneQuery
 ) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
     """Scenes inside the period, each id once, and why other items were refused."""
+    source = archive_name(query.source)
     scenes: dict[str, Scene] = {}
     refused: dict[str, str] = {}
     for item in items:
         try:
-            scene = read_item(item, query.product, source=query.source, bands=query.bands)
-        except (ItemError, KeyError, TypeError, ValueError) as err:
-            refused[str(item.get("id"))] = str(err) or repr(err)
+            scene = read_item(item, query.product, source=source, bands=query.bands)
+        except ItemError as err:
+            refused[str(item.get("id"))] = str(err)
             continue
         if _inside(scene.time, query):
             scenes[scene.id] = scene
@@ -184,7 +208,8 @@ def _as_query_error(
     """Wrap what the client raises in one message that names the request."""
     asked = f"STAC search at {url} for collection {collection!r}"
     if query.start and query.end:
-        asked += f", {query.start:%Y-%m-%d}/{query.end:%Y-%m-%d},"
+        last = query.end - timedelta(microseconds=1)
+        asked += f", {query.start:%Y-%m-%d}/{last:%Y-%m-%d},"
     try:
         yield
     except PystacClientWarning as err:
@@ -194,5 +219,5 @@ def _as_query_error(
             f"{asked} failed after {policy.attempts} tries: {err}; check the address and the "
             f"network, then run the same command again"
         ) from err
-    except (KeyError, TypeError, ValueError) as err:
+    except _NOT_STAC as err:
         raise QueryError(f"{asked} was not answered as a STAC API would: {err!r}") from err

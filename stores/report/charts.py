@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stores.report.markup import Html, element
 from stores.report.page import count
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 6.0, 6.0, 8.0, 22.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 6.0, 6.0, 17.0, 22.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def histogram_chart(
         *shapes,
         element("line", class_="axis", x1=_LEFT, x2=width - _RIGHT, y1=base, y2=base),
         *_tick_labels([(across(t), f"{t:g}") for t in nice_ticks(low, high, 5)], base),
-        element("text", f"{top:.0%}", x=_LEFT, y=_TOP + 2.0),
+        element("text", f"{top:.0%}", x=_LEFT, y=_TOP - 6.0),
         label=axis,
     )
 

@@ -39,15 +39,28 @@ def contact_sheet(store: PatchStore, samples: pd.DataFrame) -> Html:
         store: Where the pixels are.
         samples: Rows of the index, all kept.
     """
-    views = views_of(store.schema.layers)
     patches = read_patches(store, samples)
+    clear = _usable_everywhere(patches)
+    views = [
+        view
+        for view in views_of(store.schema.layers)
+        if view.subject != "valid" or view.layer not in clear
+    ]
     stretches = shared_stretches(views, patches)
     rows = [
         _sample(row, views, layers, stretches)
         for row, layers in zip(rows_of(samples), patches, strict=True)
     ]
     said = f"Stretch, the same for every sensor and sample: {stretches.sentence(views)}."
+    if clear:
+        said += f" Usable everywhere here, so no picture of it: {', '.join(clear)}."
     return element("div", element("p", said, class_="note"), _legends(views, patches), *rows)
+
+
+def _usable_everywhere(patches: Sequence[Mapping[str, Patch]]) -> list[str]:
+    """Layers that have no unusable pixel in any of the samples."""
+    seen = dict.fromkeys(name for layers in patches for name in layers)
+    return [n for n in seen if all(p[n].valid.all() for p in patches if n in p)]
 
 
 def rows_of(samples: pd.DataFrame) -> list[dict[str, Any]]:
@@ -104,7 +117,7 @@ def _circumstances(row: Mapping[str, Any], view: View) -> str:
     time, gap = row[f"{view.layer}_time"], row[f"{view.layer}_dt_hours"]
     if pd.isna(time):
         return f"no date, {share} valid"
-    hours = "" if pd.isna(gap) else f", {gap:+.1f} h"
+    hours = "" if view.timeless or pd.isna(gap) else f", {gap:+.1f} h"
     return f"{_moment(time)}{hours}, {share} valid"
 
 

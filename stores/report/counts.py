@@ -39,7 +39,17 @@ def split_sizes(index: pd.DataFrame) -> Html:
         )
     columns = [Column("split"), Column("kept samples", "n"), Column("share", "n")]
     columns += [Column(t, "n") for t in ("cells", "anchor times", "candidates")]
-    return join(split_bar([p for p in parts if p[1]]), table(columns, rows))
+    return join(
+        split_bar([p for p in parts if p[1]]), table(columns, rows), _shared_cells(kept)
+    )
+
+
+def _shared_cells(kept: pd.DataFrame) -> Html:
+    shared = int((kept.groupby("cell_id")["split"].nunique() > 1).sum())
+    if not shared:
+        return element("p", "No cell has samples in two splits.", class_="note after")
+    said = f"{count(shared)} cells have samples in more than one split: the split leaks."
+    return element("div", element("p", said), class_="warn after")
 
 
 def rejects(index: pd.DataFrame) -> Html:
@@ -61,21 +71,28 @@ def rejects(index: pd.DataFrame) -> Html:
     return join(element("p", total), table(columns, rows))
 
 
-def time_gaps(kept: pd.DataFrame, layers: list[str]) -> Html:
-    """Return when the scenes of each layer were acquired, and how far from their anchors."""
-    timed = {n: kept[f"{n}_time"].dropna() for n in layers}
+def time_gaps(kept: pd.DataFrame, layers: list[str], timed_layers: list[str]) -> Html:
+    """Return when the scenes of each layer were acquired, and how far from their anchors.
+
+    Args:
+        kept: Kept rows of the index.
+        layers: All layers of the store, whose order decides their colors.
+        timed_layers: Those that are matched in time; labels and elevation are not.
+    """
+    timed = {n: kept[f"{n}_time"].dropna() for n in timed_layers}
+    colors = {name: color_of(order) for order, name in enumerate(layers)}
     lanes = {
-        name: ([t.to_pydatetime() for t in times.drop_duplicates()], color_of(order))
-        for order, (name, times) in enumerate(timed.items())
+        name: ([t.to_pydatetime() for t in times.drop_duplicates()], colors[name])
+        for name, times in timed.items()
         if len(times)
     }
     if not lanes:
         return element("p", "No layer has scenes with a time.")
-    gaps = {n: kept[f"{n}_dt_hours"].dropna().to_numpy(float) for n in layers}
+    gaps = {n: kept[f"{n}_dt_hours"].dropna().to_numpy(float) for n in timed_layers}
     widest = max((float(np.abs(g).max()) for g in gaps.values() if len(g)), default=0.0)
     drawn = [
-        _gap_chart(name, hours, widest, color_of(order))
-        for order, (name, hours) in enumerate(gaps.items())
+        _gap_chart(name, hours, widest, colors[name])
+        for name, hours in gaps.items()
         if np.any(hours)
     ]
     none = "Each layer was acquired with its anchor: there is no gap to show."

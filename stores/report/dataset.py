@@ -20,9 +20,12 @@ from stores.report.provenance import (
     scenes_used,
     terms,
 )
+from stores.report.views import is_timeless, views_of
 
 MOST_SAMPLES = 12
 """Samples on the contact sheet."""
+MOST_PICTURES = 120
+"""Pictures on the contact sheet: stores of many layers show fewer samples."""
 
 
 def write_report(uri: str | Path, out_html: str | Path, snapshot: int | None = None) -> Path:
@@ -60,8 +63,8 @@ def _lead(index: gpd.GeoDataFrame) -> str:
     if index.empty:
         return "An empty store."
     first, last = index["anchor_time"].min(), index["anchor_time"].max()
-    regions = region_names(index["region"].astype(str).unique().tolist(), 4)
-    named = f"{regions}, around " if regions else "Around "
+    names = sorted(index["region"].astype(str).unique())
+    named = f"{region_names(names, 4)}, around " if len(names) > 1 else "Around "
     return f"{named}{place_name(index)}. Anchors from {first:%Y-%m-%d} to {last:%Y-%m-%d}."
 
 
@@ -79,9 +82,10 @@ def _numbers(store: PatchStore, kept: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _samples(store: PatchStore, kept: pd.DataFrame) -> Section:
-    shown = spread_over_time(kept, MOST_SAMPLES)
+    pictures = len(views_of(store.schema.layers))
+    shown = spread_over_time(kept, max(1, min(MOST_SAMPLES, MOST_PICTURES // pictures)))
     lead = (
-        f"{len(shown)} of {count(len(kept))} kept samples, evenly spread over their dates. "
+        f"{len(shown)} of {count(len(kept))} kept samples, spread over dates and places. "
         "Pictures show stored pixels, without smoothing; gaps are layer time minus anchor time."
     )
     largest = max(layer.size_px for layer in store.schema.layers)
@@ -94,6 +98,7 @@ def _samples(store: PatchStore, kept: pd.DataFrame) -> Section:
 
 def _counts(store: PatchStore, index: gpd.GeoDataFrame, kept: pd.DataFrame) -> list[Section]:
     layers = [layer.name for layer in store.schema.layers]
+    timed = [layer.name for layer in store.schema.layers if not is_timeless(layer)]
     nothing = element("p", "There is no row in the index.")
     map_lead = (
         "Cells by split, from the index; a hollow cell has no kept sample. Longitude and "
@@ -109,7 +114,7 @@ def _counts(store: PatchStore, index: gpd.GeoDataFrame, kept: pd.DataFrame) -> l
         Section("map", "Map", footprint_maps(index) if len(index) else nothing, map_lead),
         Section("splits", "Splits", split_sizes(index), "Kept samples per split."),
         Section("rejects", "Rejects", rejects(index), "Every candidate is in the index."),
-        Section("times", "Times", time_gaps(kept, layers), gap_lead),
+        Section("times", "Times", time_gaps(kept, layers, timed), gap_lead),
         Section(
             "validity",
             "Valid fractions",
@@ -140,7 +145,7 @@ def _sources(store: PatchStore, kept: pd.DataFrame) -> list[Section]:
     )
     return [
         Section("provenance", "Provenance", made, "What this snapshot was made from."),
-        Section("terms", "Licence and attribution", terms(store.schema)),
+        Section("terms", "License and attribution", terms(store.schema)),
     ]
 
 
@@ -151,7 +156,7 @@ def _sub(title: str) -> Html:
 def _details(store: PatchStore) -> list[tuple[str, object]]:
     """Facts that name the build; whatever else the builder recorded is listed too."""
     snapshot = store.snapshot
-    meta = {k: v for k, v in snapshot.meta.items() if k != "recipe_text"}
+    meta = {k: v for k, v in snapshot.meta.items() if k != "recipe_text" and _is_short(v)}
     parent = "none, this is the first" if snapshot.parent is None else snapshot.parent
     built: list[tuple[str, object]] = [
         ("snapshot", snapshot.number),
@@ -161,6 +166,12 @@ def _details(store: PatchStore) -> list[tuple[str, object]]:
         ("codec", store.schema.codec),
     ]
     return built + [(key.replace("_", " "), _said(value)) for key, value in meta.items()]
+
+
+def _is_short(value: object) -> bool:
+    """Whether a fact fits on a line; lists and trees are for programs."""
+    inner = value.values() if isinstance(value, Mapping) else [value]
+    return not any(isinstance(v, Mapping | list | tuple) for v in inner)
 
 
 def _said(value: object) -> str:

@@ -84,9 +84,9 @@ def recipe(text: str, details: Sequence[tuple[str, object]]) -> Html:
 
 
 def terms(schema: StoreSchema) -> Html:
-    """Return licence, attribution and source per product."""
+    """Return license, attribution and source per product."""
     products: Mapping[str, LayerSchema] = {layer.product: layer for layer in schema.layers}
-    columns = [Column(t) for t in ("product", "licence", "attribution", "described by")]
+    columns = [Column(t) for t in ("product", "license", "attribution", "described by")]
     columns[0] = Column("product", "id")
     rows = [
         (product, layer.license, layer.attribution, layer.citation)

@@ -37,7 +37,9 @@ a { color: inherit; text-decoration-color: var(--quiet); text-underline-offset: 
 .quiet { color: var(--quiet); }
 .note { font-size: 13px; color: var(--quiet); max-width: 110ch; }
 .warn { border-left: 3px solid var(--val); background: var(--panel); padding: 10px 14px;
-  margin: 0 0 10px; max-width: none; }
+  margin: 0 0 14px; }
+.after { margin-top: 12px; }
+.warn p { margin: 0; max-width: none; } .warn p + p { margin-top: 6px; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr));
   margin: 26px 0 0; border-top: 1px solid var(--rule); border-bottom: 1px solid var(--rule); }
 .figures div { padding: 14px 16px 12px 0; }
@@ -94,7 +96,8 @@ pre { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; margin: 0 0 14px;
   font-size: 13.5px; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
-.compare { position: relative; --cut: 50%; user-select: none; }
+.compare { position: relative; --cut: 50%; user-select: none;
+  background: repeating-linear-gradient(45deg, var(--panel) 0 5px, var(--rule) 5px 6px); }
 .compare img { display: block; width: 100%; image-rendering: pixelated; }
 .compare .over { position: absolute; inset: 0; clip-path: inset(0 0 0 var(--cut)); }
 .compare .seam { position: absolute; top: 0; bottom: 0; left: var(--cut); width: 2px;

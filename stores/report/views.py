@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from catalog.products import PRODUCTS
 from stores.report.pictures import (
     SAR_STRETCH,
     Flags,
@@ -43,12 +44,15 @@ class View:
     subject: Subject
     layer: str
     bands: tuple[str, ...] = ()
+    timeless: bool = False
+    """Whether the gap to the anchor means nothing, as for elevation and labels."""
 
     @property
     def title(self) -> str:
         """What is shown, and of which layer."""
         named = self.subject in ("class", "band", "temperature")
-        return f"{self.layer}, {self.bands[0] if named else self.subject}"
+        shown = self.bands[0] if named else self.subject
+        return self.layer if shown == self.layer else f"{self.layer}, {shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,12 @@ def views_of(layers: Sequence[LayerSchema]) -> list[View]:
     return [view for subject in subjects for view in order.get(subject, [])]
 
 
+def is_timeless(layer: LayerSchema) -> bool:
+    """Return whether a layer's product is not matched in time, as elevation and labels are."""
+    product = PRODUCTS.get(layer.product)
+    return product is not None and product.when != "window"
+
+
 def _views_of_layer(layer: LayerSchema) -> list[View]:
     has = set(layer.band_keys)
     views: list[View] = []
@@ -99,7 +109,10 @@ def _views_of_layer(layer: LayerSchema) -> list[View]:
     if has.issuperset(("vv", "vh")):
         views.append(View("SAR", layer.name, ("vv", "vh")))
     if not views:
-        views += [View(_SINGLE.get(b.kind, "band"), layer.name, (b.key,)) for b in layer.bands]
+        still = is_timeless(layer)
+        views += [
+            View(_SINGLE.get(b.kind, "band"), layer.name, (b.key,), still) for b in layer.bands
+        ]
     return [*views, View("valid", layer.name)]
 
 

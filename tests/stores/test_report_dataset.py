@@ -12,6 +12,7 @@ from stores.create import create_store
 from stores.objects import open_root
 from stores.patch_store import PatchStore
 from stores.report.contact import read_patches, spread_over_time
+from stores.report.counts import split_sizes, time_gaps
 from stores.report.dataset import report_page, write_report
 from stores.report.footprints import MOST_OUTLINES, cell_states, footprint_maps
 from stores.report.views import views_of
@@ -174,6 +175,30 @@ def test_regions_far_apart_get_a_map_each():
     there = there.set_geometry(there.translate(xoff=60))
     index = pd.concat([here.assign(region="a"), there.assign(region="b", cell_id="d")])
     assert str(footprint_maps(index)).count("<svg") == 2
+
+
+def test_a_cell_in_two_splits_is_called_a_leak():
+    apart = _cells(6, ["train", "test"]).assign(
+        anchor_time=pd.Timestamp("2020-06-01", tz="UTC")
+    )
+    assert "No cell has samples in two splits." in split_sizes(apart)
+    both = pd.concat([apart, apart.iloc[:2].assign(split="val")], ignore_index=True)
+    assert "2 cells have samples in more than one split: the split leaks." in split_sizes(both)
+
+
+def test_gaps_are_shown_of_layers_that_are_matched_in_time_only():
+    times = pd.to_datetime(["2020-06-01T10:00Z", "2020-06-03T10:00Z"])
+    kept = pd.DataFrame(
+        {
+            "sar_time": times,
+            "sar_dt_hours": [-5.0, 30.0],
+            "dem_time": times,
+            "dem_dt_hours": [900.0, 950.0],
+        }
+    )
+    drawn = str(time_gaps(kept, ["sar", "dem"], ["sar"]))
+    assert "sar, hours: median 17.5 h either way, largest 30.0 h, 1 of 2 within a day" in drawn
+    assert "dem" not in drawn
 
 
 def test_pictures_of_one_subject_stand_beside_each_other(tiny_schema):

@@ -1,0 +1,134 @@
+"""What this machine has and lacks for each part of the work."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import rasterio
+from rich.console import RenderableType
+from rich.table import Table
+
+from catalog.errors import QueryError
+from catalog.providers.local import find_server
+
+State = Literal["ok", "optional", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    what: str
+    state: State
+    """`'optional'`: absent, and only some commands need it."""
+    said: str
+    """What was found, or what to do."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return it JSON-ready."""
+        return {"what": self.what, "state": self.state, "said": self.said}
+
+
+def run_checks() -> list[Check]:
+    """Look at Python, GDAL, the STAC server, the model half, disk, memory and credentials."""
+    checks: Iterable[Callable[[], Check]] = (
+        _python,
+        _gdal,
+        _stac_server,
+        _model_half,
+        _memory,
+        _disk,
+        _earthdata,
+        _earth_engine,
+        _aws,
+    )
+    return [check() for check in checks]
+
+
+def describe_checks(checks: Iterable[Check]) -> RenderableType:
+    """Return the checks as a table for a terminal."""
+    style = {"ok": "green", "optional": "yellow", "missing": "bold red"}
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for check in checks:
+        table.add_row(check.what, f"[{style[check.state]}]{check.state}[/]", check.said)
+    return table
+
+
+def _python() -> Check:
+    found = ".".join(str(n) for n in sys.version_info[:3])
+    state: State = "ok" if sys.version_info >= (3, 11) else "missing"
+    return Check("Python", state, f"{found}; 3.11 or newer is needed")
+
+
+def _gdal() -> Check:
+    with rasterio.Env() as env:
+        drivers = env.drivers()
+    lacking = [name for name in ("GTiff", "COG") if name not in drivers]
+    if lacking:
+        return Check("GDAL", "missing", f"drivers {', '.join(lacking)}: reinstall rasterio")
+    return Check("GDAL", "ok", f"{rasterio.__gdal_version__} with GTiff and COG")
+
+
+def _stac_server() -> Check:
+    try:
+        return Check("STAC server", "ok", f"{find_server()}, for local archives")
+    except QueryError as err:
+        return Check("STAC server", "missing", str(err))
+
+
+def _model_half() -> Check:
+    wanted = ("torch", "diffusers", "accelerate", "safetensors")
+    lacking = [name for name in wanted if importlib.util.find_spec(name) is None]
+    if lacking:
+        advice = "pip install 'geoloupe[train]' for train, predict, evaluate and demo"
+        return Check("model half", "optional", f"lacks {', '.join(lacking)}: {advice}")
+    return Check("model half", "ok", "torch, diffusers, accelerate, safetensors")
+
+
+def _memory() -> Check:
+    total = psutil.virtual_memory().total / 2**30
+    cores = len(os.sched_getaffinity(0))
+    state: State = "ok" if total >= 2 * cores else "missing"
+    return Check("memory", state, f"{total:.0f} GiB for {cores} workers; 2 GiB each is enough")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    state: State = "ok" if free >= 3 else "missing"
+    return Check("disk", state, f"{free:.0f} GiB free here; the demo needs 1, its packages 2")
+
+
+def _earthdata() -> Check:
+    netrc = Path.home() / ".netrc"
+    known = "EARTHDATA_TOKEN" in os.environ or (
+        netrc.exists() and "urs.earthdata.nasa.gov" in netrc.read_text()
+    )
+    advice = "set EARTHDATA_TOKEN, or add urs.earthdata.nasa.gov to ~/.netrc, for NASA archives"
+    return (
+        Check("Earthdata login", "ok", "found")
+        if known
+        else _optional("Earthdata login", advice)
+    )
+
+
+def _earth_engine() -> Check:
+    saved = Path.home() / ".config" / "earthengine" / "credentials"
+    known = saved.exists() or "GOOGLE_APPLICATION_CREDENTIALS" in os.environ
+    advice = "run `earthengine authenticate`, or set GOOGLE_APPLICATION_CREDENTIALS"
+    return Check("Earth Engine", "ok", "found") if known else _optional("Earth Engine", advice)
+
+
+def _aws() -> Check:
+    known = "AWS_ACCESS_KEY_ID" in os.environ or (Path.home() / ".aws" / "credentials").exists()
+    advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for requester-pays buckets"
+    return Check("AWS", "ok", "found") if known else _optional("AWS", advice)
+
+
+def _optional(what: str, advice: str) -> Check:
+    return Check(what, "optional", advice)

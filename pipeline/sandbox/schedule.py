@@ -1,0 +1,212 @@
+"""What the sandbox holds: its place, its season, and which satellite passes when."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from zlib import crc32
+
+import numpy as np
+
+from catalog.products import LANDSAT_C2_L2, SENTINEL_1_GRD, SENTINEL_2_L2A
+from pipeline.sandbox.fields import PixelGrid
+from pipeline.sandbox.sensors import SHIFT_M
+
+LANDSAT = LANDSAT_C2_L2.key
+SENTINEL2 = SENTINEL_2_L2A.key
+SENTINEL1 = SENTINEL_1_GRD.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """A sandbox: the same configuration always gives the same bytes."""
+
+    seed: int = 0
+    west: float = 499_200.0
+    """Western edge of the area, UTM metres; a multiple of 60 keeps all grids whole."""
+    south: float = 5_627_520.0
+    """Southern edge of the area, UTM metres; a multiple of 60."""
+    size_m: float = 11_520.0
+    """Side of the square area; a multiple of 60."""
+    epsg: int = 32631
+    """UTM zone of the area."""
+    margin_m: float = 240.0
+    """How far scenes reach beyond the area; a multiple of 60."""
+    start: date = date(2021, 4, 12)
+    end: date = date(2021, 9, 12)
+    """Last day, inclusive."""
+    landsat_every_days: int = 16
+    sentinel2_every_days: int = 5
+    sentinel1_every_days: int = 12
+    cloudiness: float = 0.45
+    """Share of passes that meet clouds, 0 to 1."""
+    overcast: float = 0.6
+    """Cloud cover above which a pass is not in the archive."""
+    two_rows: int | None = 2
+    """Which Landsat pass comes as two items, neighbouring rows; None for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("west", "south", "size_m", "margin_m"):
+            value = getattr(self, name)
+            if value % 60:
+                raise ValueError(
+                    f"{name}={value!r} is not a multiple of 60 m; use {60 * round(value / 60)}"
+                )
+        if self.end < self.start:
+            raise ValueError(f"end {self.end} is before start {self.start}; swap them")
+        if not 0 <= self.cloudiness <= 1:
+            raise ValueError(f"cloudiness={self.cloudiness!r} is not between 0 and 1")
+
+    def grid(self, step_m: float, *, offset_m: float = 0.0) -> PixelGrid:
+        """Return the pixel grid of a product: the area and its margin, all of it covered."""
+        west = self.west - self.margin_m - offset_m
+        north = self.south + self.size_m + self.margin_m + offset_m
+        count = int((self.size_m + 2 * (self.margin_m + offset_m)) // step_m)
+        return PixelGrid(west, north, step_m, count, count)
+
+    def random(self, *names: str) -> np.random.Generator:
+        """Return the generator of one named purpose: no other scene changes it."""
+        return np.random.default_rng(self.seed_of(*names))
+
+    def seed_of(self, *names: str) -> np.random.SeedSequence:
+        """Return the seed of one named purpose."""
+        keys = tuple(crc32(name.encode()) for name in names)
+        return np.random.SeedSequence(self.seed, spawn_key=keys)
+
+
+DEMO = SandboxConfig(seed=2944)
+"""36 cells of 1,920 m and one growing season, clear and cloudy passes in it."""
+TINY = SandboxConfig(
+    size_m=1_920.0,
+    margin_m=120.0,
+    start=date(2021, 5, 30),
+    end=date(2021, 7, 20),
+    sentinel2_every_days=10,
+    sentinel1_every_days=24,
+    cloudiness=0.34,
+    overcast=0.85,
+)
+"""One cell, a few scenes of every product: for tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overpass:
+    """One satellite over the area at one moment."""
+
+    name: str
+    """Item id, and the name of its random numbers."""
+    collection: str
+    platform: str
+    time: datetime
+    """UTC."""
+    shift_m: tuple[float, float]
+    """How far east and north of its true place the scene lies."""
+    cloud_cover: float = 0.0
+    """Share of the area under cloud that the sky is drawn for."""
+    number: int = 0
+    """Place in the order of this collection's passes, missing ones included."""
+    swath_share: float = 1.0
+    """Share of the area's width, from the west, that the swath covers."""
+    details: dict[str, str] = field(default_factory=dict)
+    """Item properties that only this collection has."""
+
+    @property
+    def day(self) -> float:
+        """Day of the year with its fraction."""
+        seconds = self.time.hour * 3600 + self.time.minute * 60 + self.time.second
+        return self.time.timetuple().tm_yday + seconds / 86400
+
+
+def list_overpasses(config: SandboxConfig) -> list[Overpass]:
+    """Return every pass that the archive holds, in order of collection and time.
+
+    Passes under a closed cloud deck are left out, as searches with a cloud limit do. A
+    pass depends on the seed and its own date, so a longer period only adds passes.
+    """
+    found = [
+        *_landsat(config),
+        *_sentinel2(config),
+        *_sentinel1(config),
+    ]
+    return [overpass for overpass in found if overpass.cloud_cover <= config.overcast]
+
+
+def _days(config: SandboxConfig, first: int, every: int) -> list[tuple[int, date]]:
+    span = range(first, (config.end - config.start).days + 1, every)
+    return [(i, config.start + timedelta(days=day)) for i, day in enumerate(span)]
+
+
+def _moment(day: date, hour: int, minute: int, second: float) -> datetime:
+    start = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+    return start + timedelta(seconds=int(second))
+
+
+def _shift(rng: np.random.Generator, collection: str) -> tuple[float, float]:
+    east, north = np.round(rng.normal(0.0, SHIFT_M[collection], 2), 3)
+    return float(east), float(north)
+
+
+def _cloud_cover(rng: np.random.Generator, cloudiness: float) -> float:
+    """Half of the cloudless passes keep a few small clouds; cloudy ones take any cover."""
+    kind, amount, few = rng.random(), rng.beta(1.1, 0.8), rng.uniform(0.0, 0.03)
+    if kind < cloudiness:
+        return float(amount)
+    return float(few) if kind < (1 + cloudiness) / 2 else 0.0
+
+
+def _landsat(config: SandboxConfig) -> list[Overpass]:
+    passes = []
+    for number, day in _days(config, 1, config.landsat_every_days):
+        name = f"LC08_L2SP_199024_{day:%Y%m%d}_02_T1"
+        rng = config.random("pass", name)
+        passes.append(
+            Overpass(
+                name=name,
+                collection=LANDSAT,
+                platform="landsat-8",
+                time=_moment(day, 10, 40, 20 + rng.uniform(0, 12)),
+                shift_m=_shift(rng, LANDSAT),
+                cloud_cover=_cloud_cover(rng, config.cloudiness),
+                number=number,
+            )
+        )
+    return passes
+
+
+def _sentinel2(config: SandboxConfig) -> list[Overpass]:
+    passes = []
+    for number, day in _days(config, 0, config.sentinel2_every_days):
+        letter = "ab"[number % 2]
+        name = f"S2{letter.upper()}_31UES_{day:%Y%m%d}_0_L2A"
+        rng = config.random("pass", name)
+        passes.append(
+            Overpass(
+                name=name,
+                collection=SENTINEL2,
+                platform=f"sentinel-2{letter}",
+                time=_moment(day, 10, 56, rng.uniform(15, 45)),
+                shift_m=_shift(rng, SENTINEL2),
+                cloud_cover=_cloud_cover(rng, config.cloudiness),
+                number=number,
+                swath_share=float(rng.uniform(0.55, 0.85)) if number % 8 == 5 else 1.0,
+                details={"s2:processing_baseline": "03.01" if number % 3 == 1 else "05.00"},
+            )
+        )
+    return passes
+
+
+def _sentinel1(config: SandboxConfig) -> list[Overpass]:
+    passes = []
+    for number, day in _days(config, 3, config.sentinel1_every_days):
+        rng = config.random("pass", f"S1_{day:%Y%m%d}")
+        time = _moment(day, 17, 32, rng.uniform(25, 50))
+        passes.append(
+            Overpass(
+                name=f"S1A_IW_GRDH_{time:%Y%m%dT%H%M%S}",
+                collection=SENTINEL1,
+                platform="sentinel-1a",
+                time=time,
+                shift_m=_shift(rng, SENTINEL1),
+                number=number,
+                details={"sar:instrument_mode": "IW", "sat:orbit_state": "ascending"},
+            )
+        )
+    return passes

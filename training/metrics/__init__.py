@@ -1,0 +1,1 @@
+"""Scores of one image against the truth, on physical values, over valid pixels only."""

@@ -1,0 +1,1 @@
+"""Networks: functions of tensors with weights, without a process or a loss."""
