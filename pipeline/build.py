@@ -284,11 +284,12 @@ def _layer_columns(
             columns |= absent_layer(layer.name, count)
             continue
         choice, patch = taken
-        time = choice.scenes[0].time
+        time = choice.scenes[0].time if layer.dated else None
+        gap = (time - sample.anchor_time) / timedelta(hours=1) if time else None
         columns |= {
             f"{layer.name}_scenes": ";".join(s.id for s in choice.scenes),
             f"{layer.name}_time": time,
-            f"{layer.name}_dt_hours": (time - sample.anchor_time) / timedelta(hours=1),
+            f"{layer.name}_dt_hours": gap,
             f"{layer.name}_valid": float(patch.valid.mean()),
             f"{layer.name}_present": True,
             f"{layer.name}_resampling": patch.resampling,

@@ -83,10 +83,9 @@ size_px  = 30
 origin_m = [501375, 5629065]
 
 [layers.landsat]
-product   = "landsat-c2-l2"
-bands     = {bands}
-gsd_m     = 30
-min_valid = 0.75                # the edge of two scenes cuts a corner of one cell
+product = "landsat-c2-l2"
+bands   = {bands}
+gsd_m   = 30
 
 [layers.sentinel2]
 product = "sentinel-2-l2a"

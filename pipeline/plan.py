@@ -103,7 +103,10 @@ def _layer_tasks(recipe: Recipe) -> tuple[LayerTask, ...]:
     ordered = sorted(recipe.layers.values(), key=lambda layer: layer.name != recipe.anchor)
     return tuple(
         LayerTask(
-            schema=schema.layer(layer.name), required=layer.required, min_valid=layer.min_valid
+            schema=schema.layer(layer.name),
+            required=layer.required,
+            min_valid=layer.min_valid,
+            dated=layer.when != "static",
         )
         for layer in ordered
     )
@@ -207,7 +210,12 @@ def _named_scenes(
 def layers_to_json(layers: Iterable[LayerTask]) -> list[dict[str, Any]]:
     """Return a JSON-ready description of what the builder needs to know of layers."""
     return [
-        {"schema": t.schema.to_json(), "required": t.required, "min_valid": t.min_valid}
+        {
+            "schema": t.schema.to_json(),
+            "required": t.required,
+            "min_valid": t.min_valid,
+            "dated": t.dated,
+        }
         for t in layers
     ]
 
@@ -219,6 +227,7 @@ def layers_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[LayerTask, ...]
             schema=LayerSchema.from_json(d["schema"]),
             required=d["required"],
             min_valid=d["min_valid"],
+            dated=d["dated"],
         )
         for d in data
     )

@@ -24,6 +24,8 @@ class LayerTask:
     required: bool
     min_valid: float
     """Least usable fraction of a patch, 0 to 1."""
+    dated: bool = True
+    """Whether its scenes' times mean anything; terrain and labels are not dated."""
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from stores.report.counts import rejects, split_sizes, time_gaps, valid_fraction
 from stores.report.footprints import footprint_maps, place_name, region_names
 from stores.report.markup import Html, element, join
 from stores.report.measurements import histograms, statistics_table
-from stores.report.page import Section, count, render_page, write_page
+from stores.report.page import Section, count, plural, render_page, write_page
 from stores.report.provenance import (
     layer_table,
     recipe,
@@ -71,12 +71,14 @@ def _lead(index: gpd.GeoDataFrame) -> str:
 def _numbers(store: PatchStore, kept: pd.DataFrame) -> list[tuple[str, str]]:
     index, grid = store.index, store.schema.grid
     share = f"{len(kept) / len(index):.0%}" if len(index) else "–"
+    cells, layers = index["cell_id"].nunique(), len(store.schema.layers)
+    times = kept["anchor_time"].nunique()
     return [
-        (count(len(kept)), f"samples kept, {share} of candidates"),
-        (count(len(index)), "candidates"),
-        (count(index["cell_id"].nunique()), "cells"),
-        (count(kept["anchor_time"].nunique()), "anchor times"),
-        (count(len(store.schema.layers)), "layers"),
+        (count(len(kept)), f"{plural(len(kept), 'sample')} kept, {share} of candidates"),
+        (count(len(index)), plural(len(index), "candidate")),
+        (count(cells), plural(cells, "cell")),
+        (count(times), plural(times, "anchor time")),
+        (count(layers), plural(layers, "layer")),
         (f"{grid['size_px']} px", f"patch on the {grid['gsd_m']:g} m grid"),
     ]
 
@@ -108,7 +110,7 @@ def _counts(store: PatchStore, index: gpd.GeoDataFrame, kept: pd.DataFrame) -> l
     train = int((kept["split"] == "train").sum())
     measured = (
         f"From the statistics of snapshot {store.snapshot.number}: usable pixels of the "
-        f"{count(train)} train samples only; val and test do not leak into a model."
+        f"{count(train)} train {plural(train, 'sample')} only, never of val or test."
     )
     return [
         Section("map", "Map", footprint_maps(index) if len(index) else nothing, map_lead),

@@ -11,7 +11,7 @@ from shapely.geometry import Polygon
 
 from stores.report.charts import nice_ticks
 from stores.report.markup import Html, element
-from stores.report.page import count, grid, legend
+from stores.report.page import count, grid, legend, plural
 
 MOST_OUTLINES = 3000
 """Above this many cells a map counts cells per square of the drawing instead."""
@@ -77,7 +77,9 @@ def footprint_maps(index: gpd.GeoDataFrame) -> Html:
     cells = cell_states(index)
     states = cells["state"].value_counts()
     shown = [s for s in SPLIT_COLORS if s in states]
-    keys = [(_key_color(s), f"{s}: {count(states[s])} cells") for s in shown]
+    keys = [
+        (_key_color(s), f"{s}: {count(states[s])} {plural(states[s], 'cell')}") for s in shown
+    ]
     regions = _panels(cells)
     maps = [_map(part, 1120.0 if len(regions) == 1 else 540.0, name) for name, part in regions]
     left_out = cells["region"].nunique() - len(regions) if len(regions) > 1 else 0

@@ -38,6 +38,16 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """Return the noun in the number it needs.
+
+    Example:
+        >>> plural(1, "cell"), plural(0, "cell")
+        ('cell', 'cells')
+    """
+    return noun if number == 1 else f"{noun}s"
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Html:
     """Return a table; a cell that is an `Html` `td` already is taken as it is."""
     head = [element("th", c.title, class_=_numeric(c), scope="col") for c in columns]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from stores.report.markup import Html, element, join
-from stores.report.page import Column, count, facts, table
+from stores.report.page import Column, count, facts, plural, table
 from stores.schema import LayerSchema, StoreSchema
 
 MOST_OPEN = 12
@@ -52,8 +52,7 @@ def _scenes_of(kept: pd.DataFrame, layer: str) -> Html:
     uses = ids[ids.notna() & (ids != "")].value_counts(sort=False)
     ordered = sorted(uses.items(), key=lambda pair: (-pair[1], str(pair[0])))
     shown = ordered[:MOST_SCENES]
-    noun = "scene" if len(ordered) == 1 else "scenes"
-    title = f"{layer}: {count(len(ordered))} {noun}"
+    title = f"{layer}: {count(len(ordered))} {plural(len(ordered), 'scene')}"
     if not ordered:
         return element("p", title)
     if len(shown) < len(ordered):

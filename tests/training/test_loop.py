@@ -130,7 +130,7 @@ def test_averaged_weights_follow_the_formula():
 
 def test_one_batch_can_be_learned_by_heart(store_of, train_tiny):
     uri = store_of()
-    settings = {"channels": (48,), "pure_noise_share": 1.0}
+    settings = {"channels": (32,), "pure_noise_share": 1.0}
     spec = train_tiny(uri)[0].spec.model_copy(update=settings)
     model = Sharpen(spec)
     initialize(model.network, torch.Generator().manual_seed(0))
@@ -140,9 +140,9 @@ def test_one_batch_can_be_learned_by_heart(store_of, train_tiny):
     batch = reader.read([0, 5], [View(side_m=240, turn=turn) for turn in (0, 3)], [0, 1])
     first = model(batch).item()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for step in range(150):
+    for step in range(100):
         for group in optimizer.param_groups:
-            group["lr"] = 4e-3 * (1 - step / 150)
+            group["lr"] = 4e-3 * (1 - step / 100)
         optimizer.zero_grad()
         model(batch).backward()
         optimizer.step()
