@@ -1,16 +1,13 @@
 """The command line: what it prints for people and for programs, and how it refuses."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import geoloupe
 from tests.tiny_archive import ANCHOR_TIME, TinyArchive, write_recipe
 
-ROOT = Path(__file__).parents[1]
 BBOX = "bbox = [3.0, 50.80, 3.01, 50.82]"
 
 
@@ -57,22 +54,19 @@ def _plain(text):
         ('source = "items.json"', 'source = "nowhere/items.json"', "nowhere/items.json"),
     ],
 )
-@pytest.mark.parametrize("command", [["plan"], ["build", "--store", "never"]])
-def test_a_wrong_recipe_is_one_message_with_exit_code_2(
-    run, recipe, tmp_path, command, old, new, said
-):
+def test_a_wrong_recipe_is_one_message_with_exit_code_2(run, recipe, old, new, said):
     text = recipe.read_text()
     assert old in text
     wrong = recipe.with_name("wrong.toml")
     wrong.write_text(text.replace(old, new))
-    name, *options = command
-    options = [tmp_path / o if o == "never" else o for o in options]
-    code, out, err = run(name, wrong, *options)
-    assert (code, out) == (2, "")
-    assert said in _plain(err)
-    assert _plain(err).startswith("RecipeError wrong.toml: ")
-    assert "Traceback" not in err
-    assert not (tmp_path / "never").exists()
+    store = recipe.with_name("never")
+    for command in (["plan", wrong], ["build", wrong, "--store", store]):
+        code, out, err = run(*command)
+        assert (code, out) == (2, "")
+        assert said in _plain(err)
+        assert _plain(err).startswith("RecipeError wrong.toml: ")
+        assert "Traceback" not in err
+    assert not store.exists()
 
 
 def test_an_archive_that_cannot_be_reached_is_named(run, recipe, closed_port):
@@ -136,23 +130,19 @@ def test_a_plan_moves_no_pixel_and_prints_what_a_build_would_do(run, recipe, tmp
     assert (tmp_path / "plan" / "plan.json").exists()
 
 
-def test_build_and_inspect_speak_json_and_the_second_build_has_nothing_to_do(
-    recipe, run, tmp_path
+@pytest.mark.xdist_group("cluster")
+def test_build_and_inspect_speak_json_and_a_second_build_has_nothing_to_do(
+    recipe, run, client, tmp_path
 ):
     store = tmp_path / "store"
-    done = subprocess.run(
-        [sys.executable, "-m", "geoloupe", "build", recipe, "--store", store, "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.strip()) == (0, "")
-    built = json.loads(done.stdout)
-    assert (built["kept"], built["snapshot"], built["undone"]) == (6, 1, {})
-
-    code, out, _ = run("build", recipe, "--store", store, "--json")
+    command = ["build", recipe, "--store", store, "--scheduler", client.scheduler.address]
+    code, out, _ = run(*command, "--json")
+    built = json.loads(out)
+    assert (code, built["kept"], built["snapshot"], built["undone"]) == (0, 6, 1, {})
+    code, out, _ = run(*command, "--json")
     assert (code, json.loads(out)["already_built"]) == (0, True)
+    code, _, err = run(*command)
+    assert "nothing to do" in _plain(err)
 
     code, out, _ = run("inspect", store, "--json")
     facts = json.loads(out)
@@ -168,11 +158,14 @@ def test_build_and_inspect_speak_json_and_the_second_build_has_nothing_to_do(
     assert (code, "no snapshot 7; it has 1" in _plain(err)) == (2, True)
 
 
-def test_failures_above_the_limit_end_with_code_1(run, recipe, tmp_path):
+@pytest.mark.xdist_group("cluster")
+def test_failures_above_the_limit_end_with_code_1(run, recipe, client, tmp_path):
     plan = tmp_path / "plan"
     assert run("plan", recipe, "--out", plan)[0] == 0
     spoiled = (recipe.parent / "S_nir.tif").rename(recipe.parent / "S_nir.away")
-    code, _, err = run("build", plan, "--store", tmp_path / "store")
+    code, _, err = run(
+        "build", plan, "--store", tmp_path / "store", "--scheduler", client.scheduler.address
+    )
     spoiled.rename(recipe.parent / "S_nir.tif")
     assert code == 1
     assert "6 unreadable source" in _plain(err)

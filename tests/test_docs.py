@@ -190,5 +190,5 @@ def test_python_in_the_pages_runs(page, code, demo_store, monkeypatch, capsys):
     exec(compile(code, name_of(page), "exec"), names)  # noqa: S102 - our own documents
     if page.name == "README.md":
         assert "32631 (500040.0, " in capsys.readouterr().out
-        assert names["physical"].shape == (8, 2, 4, 4)
+        assert names["physical"].shape[1:] == (2, 4, 4)
     assert Path.cwd() == Path(os.path.realpath(demo_store))

@@ -113,6 +113,8 @@ def load_checkpoint(run: Path) -> Checkpoint:
 def load_model(run: Path) -> tuple[Sharpen, Card]:
     """Return a run's model with averaged weights, ready to predict, and its card.
 
+    It is put on the GPU if there is one.
+
     Raises:
         CheckpointError: If there is none, or it cannot be read.
     """
@@ -120,7 +122,8 @@ def load_model(run: Path) -> tuple[Sharpen, Card]:
     model = SYSTEMS[card.config.system](card.spec)
     path = run / "checkpoints" / f"{card.step:08d}" / AVERAGED
     load_weights(model, _load_tensors(path), path)
-    return model.eval(), card
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval(), card
 
 
 def load_weights(model: Sharpen, weights: dict[str, Tensor], origin: Path) -> None:

@@ -1,14 +1,11 @@
 """Fixtures of the tests that build."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from distributed import Client
 
-from pipeline.cluster import open_client
 from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import RunSummary, build_store
@@ -76,10 +73,3 @@ def reference(campaign: Campaign, tmp_path_factory: pytest.TempPathFactory) -> R
     folder = tmp_path_factory.mktemp("reference") / "store"
     summary = build_store(campaign.recipe, folder, lambda: campaign.plan, connect=None)
     return Reference(folder, summary)
-
-
-@pytest.fixture(scope="session")
-def client() -> Iterator[Client]:
-    """A cluster on this machine, shared by all tests that need one."""
-    with open_client(None) as opened:
-        yield opened

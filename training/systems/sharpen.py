@@ -74,6 +74,11 @@ class Sharpen(nn.Module):
             layers=spec.layers_per_block,
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss: squared error of `x_0` over valid pixels, at random times."""
         base = self.base(batch.condition)
@@ -91,11 +96,16 @@ class Sharpen(nn.Module):
 
     @torch.no_grad()
     def posterior_mean(self, condition: Condition) -> Tensor:
-        """Return the one-step posterior mean, `(batch, band, y, x)`, physical units."""
-        base = self.base(condition)
+        """Return the one-step posterior mean, `(batch, band, y, x)`, physical units.
+
+        The work is done where the weights are, the result lies where the condition does.
+        """
+        seen = condition.to(self.device)
+        base = self.base(seen)
         t = torch.ones(len(base), device=base.device)
-        clean = self._denoise(torch.zeros_like(base), t, self._context(condition))
-        return base + clean.float() * column(self.spec.adjustment.residual_std, base)
+        clean = self._denoise(torch.zeros_like(base), t, self._context(seen))
+        image = base + clean.float() * column(self.spec.adjustment.residual_std, base)
+        return image.to(condition.season.device)
 
     @torch.no_grad()
     def sample(self, condition: Condition, noises: Sequence[Tensor]) -> Tensor:
@@ -105,14 +115,17 @@ class Sharpen(nn.Module):
             condition: What the model sees.
             noises: Standard normal tensors shaped like the result, one per step.
         """
-        base, context = self.base(condition), self._context(condition)
+        seen = condition.to(self.device)
+        base, context = self.base(seen), self._context(seen)
 
         def denoise(state: Tensor, t: float) -> Tensor:
-            times = torch.full((len(state),), t, device=state.device)
-            return self._denoise(state, times, context).float()
+            moment = torch.full((len(state),), t, device=state.device)
+            return self._denoise(state, moment, context).float()
 
-        clean = gaussian.draw(denoise, gaussian.even_times(len(noises)), noises)
-        return base + clean * column(self.spec.adjustment.residual_std, base)
+        times = gaussian.even_times(len(noises))
+        clean = gaussian.draw(denoise, times, [noise.to(self.device) for noise in noises])
+        image = base + clean * column(self.spec.adjustment.residual_std, base)
+        return image.to(condition.season.device)
 
     def _denoise(self, state: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """Estimate `x_0`. At pure noise the state says nothing, so the network sees zeros.
