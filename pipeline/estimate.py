@@ -16,6 +16,8 @@ from catalog.scene import Scene
 from pipeline.plan import Plan
 from pipeline.task import LayerTask
 
+_OPENING = 2
+"""Requests that opening one file takes: its size, then its header."""
 _BLOCK_PX = 512
 """Block size assumed before a file is opened; COGs of the archives use 256 to 1024."""
 _TASKS = 64

@@ -183,7 +183,7 @@ def _temperature(world: World, overpass: Overpass, warmth: Floats, opacity: Floa
 
 
 def landsat_quality(opacity: Floats, shade: Floats, water: Flags) -> NDArray[np.uint16]:
-    """Return QA_PIXEL, bits as in USGS LSDS-1619, table 6-2.
+    """Return QA_PIXEL, bits as in USGS LSDS-1619.
 
     Bits: 1 dilated cloud, 3 cloud, 4 cloud shadow, 6 clear, 7 water; 8-9 cloud, 10-11
     shadow, 12-13 snow, 14-15 cirrus confidence (1 low, 3 high).

@@ -14,8 +14,8 @@ Sources, by the tags used below:
 - HLS: Claverie et al. 2018, doi:10.1016/j.rse.2018.09.002, MSI to OLI band adjustment, as
   used by HLS v1.4.
 - ACIX: Doxani et al. 2018, doi:10.3390/rs10020352: surface reflectance from Landsat-8 and
-  Sentinel-2 is uncertain by about 0.005 + 0.05 x reflectance; one scene's error is drawn
-  from half of it, with the wavelength dependence of aerosol.
+  Sentinel-2 is judged against 0.005 + 0.05 x reflectance; one scene's error is drawn from
+  half of it, with the wavelength dependence of aerosol.
 - S1-PROD: ESA S1-RS-MDA-52-7440, IW GRDH: 20 x 22 m, 4.4 looks, noise floor -22 dB,
   1 dB (3 sigma) radiometric accuracy.
 - S1-GEO: ESA Sentinel-1 product performance: location within 7 m (95 %).

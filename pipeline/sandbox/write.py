@@ -31,8 +31,7 @@ RENDERERS: dict[str, Callable[[World, Overpass], Rendered]] = {
     SENTINEL1: render_sentinel1,
 }
 ROW_GAP = timedelta(seconds=24)
-"""Time between the centers of neighboring WRS-2 rows: 248 orbits of 98.9 min, 233 x 248 rows
-in 16 days."""
+"""Time between the centers of neighboring WRS-2 rows: an orbit of 98.9 min has 248."""
 
 
 def ignore_scene(_: str) -> None:

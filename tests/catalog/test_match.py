@@ -127,7 +127,7 @@ def built(drawn, prefix):
     ]
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None)
 @given(random_scenes, random_scenes, st.sampled_from([0, 1, 7]), st.randoms())
 @pytest.mark.parametrize("pick", ["nearest", "clearest"])
 def test_matches_equal_a_plain_double_loop_in_any_order(pick, anchors, others, days, random):
