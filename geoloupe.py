@@ -65,7 +65,8 @@ def main() -> None:
         if debug:
             raise
         name = type(err).__name__
-        console.print(f"[bold red]{name}[/]  {_escape(str(err))}", highlight=False)
+        message = f"[bold red]{name}[/]  {_escape(str(err))}"
+        console.print(message, highlight=False, soft_wrap=True)
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
@@ -114,7 +115,8 @@ def plan(
     else:
         Console().print(describe_plan(made, asked, estimate))
         if out is not None:
-            console.print(f"saved; build it with: geoloupe build {out} --store DIR")
+            hint = f"saved; build it with: geoloupe build {out} --store DIR"
+            console.print(hint, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -146,7 +148,7 @@ def build(
     if as_json:
         _print_json(summary.facts())
     else:
-        console.print(summary.describe())
+        console.print(summary.describe(), markup=False, soft_wrap=True)
     if summary.failed_share > asked.limits.max_failed:
         raise typer.Exit(FAILURES)
 
@@ -333,7 +335,7 @@ def _demo_store(
             on_start=progress.on_start,
             on_report=progress.on_report,
         )
-    console.print(summary.describe())
+    console.print(summary.describe(), markup=False, soft_wrap=True)
     timings["build"] = time.monotonic() - started
     write_report(summary.store, out / "store.html")
     return summary.store, given.notes, timings

@@ -33,7 +33,7 @@ class Estimate:
     """
 
     requests: int
-    """One to open each file, one for each row of its blocks."""
+    """Two to open each file, one for each row of its blocks, as over HTTP."""
     read_bytes: float
     """Decoded bytes of the blocks that are read; what travels is compressed, and smaller."""
     disk_bytes: float
@@ -82,7 +82,8 @@ def estimate_plan(plan: Plan) -> Estimate:
     for layer, scene, visits in _visits(plan, rows):
         for raster, count in _rasters(layer, scene).items():
             spared = _spare(raster, visits)
-            requests += count * (1 - spared.file + sum(1 - p for p in spared.rows.values()))
+            runs = sum(1 - p for p in spared.rows.values())
+            requests += count * (_OPENING * (1 - spared.file) + runs)
             read_bytes += count * raster.pixel_bytes * _pixels_read(raster, spared)
     scale = plan.n_tasks / max(1, len(range(0, plan.n_tasks, step)))
     patches = np.count_nonzero(task >= 0)

@@ -25,7 +25,6 @@ def run(monkeypatch, capsys):
     """Run the program in this process; return exit code, stdout and stderr."""
 
     def call(*arguments):
-        monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["geoloupe", *map(str, arguments)])
         code = 0
         try:
@@ -92,7 +91,7 @@ def test_a_store_path_that_holds_something_else_is_refused(run, recipe, tmp_path
         code, out, err = run(*arguments)
         assert (code, out) == (2, "")
         assert _plain(err).startswith("StoreError ")
-        assert str(tmp_path) in err.replace("\n", "")
+        assert str(tmp_path) in err
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 
 
@@ -130,7 +129,6 @@ def test_a_plan_moves_no_pixel_and_prints_what_a_build_would_do(run, recipe, tmp
     assert (tmp_path / "plan" / "plan.json").exists()
 
 
-@pytest.mark.xdist_group("cluster")
 def test_build_and_inspect_speak_json_and_a_second_build_has_nothing_to_do(
     recipe, run, client, tmp_path
 ):
@@ -158,7 +156,6 @@ def test_build_and_inspect_speak_json_and_a_second_build_has_nothing_to_do(
     assert (code, "no snapshot 7; it has 1" in _plain(err)) == (2, True)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_failures_above_the_limit_end_with_code_1(run, recipe, client, tmp_path):
     plan = tmp_path / "plan"
     assert run("plan", recipe, "--out", plan)[0] == 0
@@ -169,4 +166,4 @@ def test_failures_above_the_limit_end_with_code_1(run, recipe, client, tmp_path)
     spoiled.rename(recipe.parent / "S_nir.tif")
     assert code == 1
     assert "6 unreadable source" in _plain(err)
-    assert "S_nir.tif" in err.replace("\n", "")
+    assert "S_nir.tif" in err

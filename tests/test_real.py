@@ -20,8 +20,6 @@ from pipeline.recipe import load_recipe
 from pipeline.run import RunSummary, build_store
 from stores.patch_store import PatchStore
 
-pytestmark = pytest.mark.xdist_group("real")
-
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 WEST, NORTH = 501375, 5629665
 RECIPE = """

@@ -21,8 +21,6 @@ from tests.tiny_archive import COLUMNS, ROWS, write_recipe
 
 N_CELLS = ROWS * COLUMNS
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 def _to_build(plan):
     return plan.samples.filter(pc.greater_equal(plan.samples["task"], 0))

@@ -35,8 +35,6 @@ from tests.tiny_archive import (
     write_recipe,
 )
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 ROOT = Path(__file__).parents[2]
 BUILD = """
 import sys
