@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test check lint clean
 
@@ -21,12 +22,13 @@ lint: $(VENV)/ready
 
 # The environment is built anew whenever the lock or the project file is newer than it.
 $(VENV)/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "geoloupe needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
-	rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "geoloupe needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@echo "installing the pinned packages into $(VENV), about two minutes"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
 
 clean:
 	rm -rf $(VENV) runs

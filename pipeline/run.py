@@ -24,8 +24,8 @@ from pipeline.plan import Plan, claimed_tasks, layers_to_json
 from pipeline.recipe import Recipe, store_schema
 from pipeline.task import BuildTask
 from stores.claim import Claim, claim_build, done_tasks, unfinished_claim
-from stores.create import create_store
-from stores.objects import Root, get, open_root, put, put_new, sha256
+from stores.create import create_store, find_store
+from stores.objects import Root, get, local_folder, open_root, put, put_new, sha256
 from stores.snapshot import (
     Snapshot,
     publish,
@@ -131,16 +131,23 @@ def build_store(
         RecipeError: If the plan exceeds the recipe's limits or the disk.
     """
     started = time.monotonic()
-    create_store(str(uri), store_schema(recipe))
-    root = open_root(uri)
-    built = _already_built(root, recipe)
+    schema = store_schema(recipe)
+    root = find_store(uri, schema)
+    built = _already_built(root, recipe) if root else None
     if built is not None:
-        return _final(RunSummary(store=root.uri, claim=built.claim, already_built=True), built)
-    claim = unfinished_claim(root)
-    summary = RunSummary(store=root.uri, claim=0, resumed=claim is not None)
+        store = open_root(uri).uri
+        return _final(RunSummary(store=store, claim=built.claim, already_built=True), built)
+    claim = unfinished_claim(root) if root else None
+    resumed = claim is not None
     if claim is None:
-        claim = _claim(root, recipe, make_plan())
-    _require_same_recipe(claim.meta, recipe, root)
+        plan = make_plan()
+        _require_same_recipe(plan.meta, recipe, f"the plan for {uri}")
+        check_limits(recipe, estimate_plan(plan), local_folder(uri))
+        create_store(uri, schema)
+        claim = _claim(open_root(uri), plan)
+    root = open_root(uri)
+    _require_same_recipe(claim.meta, recipe, f"store {root.uri}")
+    summary = RunSummary(store=root.uri, claim=0, resumed=resumed)
     summary.claim, summary.tasks = claim.number, claim.n_tasks
     todo = _undone(root, claim)
     on_start(len(todo), sum(len(task.samples) for task in todo))
@@ -183,7 +190,8 @@ def check_limits(recipe: Recipe, estimate: Estimate, folder: Path) -> None:
                 f"{recipe.path.name}: limits.{key}: the plan expects {expected:,.0f} {unit}, "
                 f"the limit is {allowed:,.0f}; make the area or the period smaller, or raise it"
             )
-    free = shutil.disk_usage(folder).free
+    present = next(one for one in (folder, *folder.parents) if one.exists())
+    free = shutil.disk_usage(present).free
     if estimate.disk_bytes > free:
         raise RecipeError(
             f"{recipe.path.name}: the store may need {estimate.disk_bytes / 1e9:.2f} GB and "
@@ -191,14 +199,12 @@ def check_limits(recipe: Recipe, estimate: Estimate, folder: Path) -> None:
         )
 
 
-def _claim(root: Root, recipe: Recipe, plan: Plan) -> Claim:
-    check_limits(recipe, estimate_plan(plan), Path(root.uri))
+def _claim(root: Root, plan: Plan) -> Claim:
     meta = {
         **plan.meta,
         "layers": layers_to_json(plan.layers),
         "scenes": save_scenes(root, plan.scenes),
     }
-    _require_same_recipe(meta, recipe, root)
     return claim_build(root, plan.samples, meta)
 
 
@@ -208,14 +214,14 @@ def _already_built(root: Root, recipe: Recipe) -> Snapshot | None:
     if not numbers or unfinished_claim(root) is not None:
         return None
     latest = read_snapshot(root, numbers[-1])
-    _require_same_recipe(latest.meta, recipe, root)
+    _require_same_recipe(latest.meta, recipe, f"store {root.uri}")
     return latest
 
 
-def _require_same_recipe(meta: Mapping[str, Any], recipe: Recipe, root: Root) -> None:
+def _require_same_recipe(meta: Mapping[str, Any], recipe: Recipe, what: str) -> None:
     if meta["recipe_hash"] != recipe.hash:
         raise StoreError(
-            f"store {root.uri} belongs to another recipe ({meta['recipe_hash'][:8]} there, "
+            f"{what} belongs to another recipe ({meta['recipe_hash'][:8]} there, "
             f"{recipe.hash[:8]} in {recipe.path.name}); use a new store path, or the recipe "
             f"that the store was begun with"
         )

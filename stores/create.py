@@ -1,17 +1,27 @@
 """Creating a store: its description and the metadata of its empty arrays."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from catalog.errors import StoreError
 from stores.arrays import metadata_objects
-from stores.objects import Root, create, exists, get, make_root, some_paths
+from stores.objects import (
+    Root,
+    create,
+    exists,
+    get,
+    local_folder,
+    make_root,
+    open_root,
+    some_paths,
+)
 from stores.schema import StoreSchema
 
 DESCRIPTION = "store.json"
 
 
-def create_store(uri: str, schema: StoreSchema) -> None:
+def create_store(uri: str | Path, schema: StoreSchema) -> None:
     """Make an empty store, or accept the one that is there if it has the same schema.
 
     Args:
@@ -23,18 +33,29 @@ def create_store(uri: str, schema: StoreSchema) -> None:
             message names what differs.
     """
     root = make_root(uri)
-    wanted = schema.to_json()
     if not exists(root, DESCRIPTION):
         _refuse_foreign(root)
-        create(root, DESCRIPTION, (json.dumps(wanted, indent=1) + "\n").encode())
-    present = read_schema(root).to_json()
-    if _plain(present) != _plain(wanted):
-        raise StoreError(
-            f"store {root.uri} was made for another recipe: {_difference(present, wanted)}; "
-            "use a new store path"
-        )
+        text = json.dumps(schema.to_json(), indent=1) + "\n"
+        create(root, DESCRIPTION, text.encode())
+    _require_schema(root, schema)
     for path, data in metadata_objects(schema, 0).items():
         create(root, path, data)  # where arrays have grown already, they stay as they are
+
+
+def find_store(uri: str | Path, schema: StoreSchema) -> Root | None:
+    """Return the root of the store at `uri`, or None if nothing is there yet; writes nothing.
+
+    Raises:
+        StoreError: As `create_store` would.
+    """
+    if not local_folder(uri).exists():
+        return None
+    root = open_root(uri)
+    if not exists(root, DESCRIPTION):
+        _refuse_foreign(root)
+        return None
+    _require_schema(root, schema)
+    return root
 
 
 def read_schema(root: Root) -> StoreSchema:
@@ -54,6 +75,15 @@ def read_schema(root: Root) -> StoreSchema:
             f"{root.uri}/{DESCRIPTION} does not describe a geoloupe store: {err!r}; "
             "use another path"
         ) from err
+
+
+def _require_schema(root: Root, schema: StoreSchema) -> None:
+    present, wanted = read_schema(root).to_json(), schema.to_json()
+    if _plain(present) != _plain(wanted):
+        raise StoreError(
+            f"store {root.uri} was made for another recipe: {_difference(present, wanted)}; "
+            "use a new store path"
+        )
 
 
 def _refuse_foreign(root: Root) -> None:

@@ -35,7 +35,7 @@ def open_root(uri: str | Path) -> Root:
     Raises:
         StoreError: If there is no such folder.
     """
-    folder = _local_folder(uri)
+    folder = local_folder(uri)
     if not folder.is_dir():
         raise StoreError(
             f"no store at {str(uri)!r}: expected a folder made by `geoloupe build`; "
@@ -50,7 +50,7 @@ def make_root(uri: str | Path) -> Root:
     Raises:
         StoreError: If a file is in the way.
     """
-    folder = _local_folder(uri)
+    folder = local_folder(uri)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -60,7 +60,12 @@ def make_root(uri: str | Path) -> Root:
     return Root(str(folder), LocalStore(folder))
 
 
-def _local_folder(uri: str | Path) -> Path:
+def local_folder(uri: str | Path) -> Path:
+    """Return the absolute folder that `uri` names.
+
+    Raises:
+        StoreError: If it names anything but a local path.
+    """
     text = str(uri)
     scheme, separator, rest = text.partition("://")
     if separator and scheme != "file":

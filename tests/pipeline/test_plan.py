@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import ceil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from rich.console import Console
@@ -138,6 +139,23 @@ def test_the_estimate_counts_patches_and_blocks(campaign):
     scene_bytes = N_CELLS * (36 * 4 * 2 + 144 * 2 * 2 + 36)
     assert 0.7 * scene_bytes < alone.read_bytes < 2.5 * scene_bytes
     assert alone.requests < estimate.requests
+
+
+def test_the_estimate_of_many_tasks_is_that_of_a_few_times_their_number(campaign):
+    plan, times = campaign.plan, 40
+    rows = _to_build(plan)
+    column = rows.schema.get_field_index("task")
+    copies = [
+        rows.set_column(
+            column, "task", pc.add(rows["task"], pa.scalar(i * plan.n_tasks, "int32"))
+        )
+        for i in range(times)
+    ]
+    many = estimate_plan(dataclasses.replace(plan, samples=pa.concat_tables(copies)))
+    one = estimate_plan(plan)
+    assert many.disk_bytes == times * one.disk_bytes
+    assert many.read_bytes == pytest.approx(times * one.read_bytes, rel=0.3)
+    assert many.requests == pytest.approx(times * one.requests, rel=0.3)
 
 
 def test_a_plan_above_the_limits_is_refused_before_any_work(campaign, tmp_path):
