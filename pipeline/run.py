@@ -131,23 +131,16 @@ def build_store(
         RecipeError: If the plan exceeds the recipe's limits or the disk.
     """
     started = time.monotonic()
-    schema = store_schema(recipe)
-    root = find_store(uri, schema)
+    root = find_store(uri, store_schema(recipe))
     built = _already_built(root, recipe) if root else None
-    if built is not None:
-        store = open_root(uri).uri
-        return _final(RunSummary(store=store, claim=built.claim, already_built=True), built)
+    if root and built:
+        return _final(RunSummary(store=root.uri, claim=built.claim, already_built=True), built)
     claim = unfinished_claim(root) if root else None
-    resumed = claim is not None
+    summary = RunSummary(store=str(local_folder(uri)), claim=0, resumed=claim is not None)
     if claim is None:
-        plan = make_plan()
-        _require_same_recipe(plan.meta, recipe, f"the plan for {uri}")
-        check_limits(recipe, estimate_plan(plan), local_folder(uri))
-        create_store(uri, schema)
-        claim = _claim(open_root(uri), plan)
+        claim = _begin(recipe, uri, make_plan())
     root = open_root(uri)
     _require_same_recipe(claim.meta, recipe, f"store {root.uri}")
-    summary = RunSummary(store=root.uri, claim=0, resumed=resumed)
     summary.claim, summary.tasks = claim.number, claim.n_tasks
     todo = _undone(root, claim)
     on_start(len(todo), sum(len(task.samples) for task in todo))
@@ -199,7 +192,12 @@ def check_limits(recipe: Recipe, estimate: Estimate, folder: Path) -> None:
         )
 
 
-def _claim(root: Root, plan: Plan) -> Claim:
+def _begin(recipe: Recipe, uri: str | Path, plan: Plan) -> Claim:
+    """Make the store if it is missing and claim a build; nothing is written of a bad plan."""
+    _require_same_recipe(plan.meta, recipe, f"the plan for {uri}")
+    check_limits(recipe, estimate_plan(plan), local_folder(uri))
+    create_store(uri, plan.schema)
+    root = open_root(uri)
     meta = {
         **plan.meta,
         "layers": layers_to_json(plan.layers),

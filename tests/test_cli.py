@@ -72,8 +72,10 @@ def test_an_archive_that_cannot_be_reached_is_named(run, recipe, closed_port):
     text = recipe.read_text().replace("items.json", f"http://127.0.0.1:{closed_port}/v1")
     path = recipe.with_name("remote.toml")
     path.write_text(text)
-    code, out, err = run("plan", path)
+    store = recipe.with_name("unreached")
+    code, out, err = run("build", path, "--store", store)
     assert (code, out) == (2, "")
+    assert not store.exists()
     assert f"QueryError STAC search at http://127.0.0.1:{closed_port}/v1" in _plain(err)
     assert "check the address and the network" in _plain(err)
     assert "Traceback" not in err
