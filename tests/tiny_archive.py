@@ -16,7 +16,7 @@ from rasterio.warp import transform_geom
 from rasterio.windows import Window
 
 from catalog.grid import Cell
-from catalog.products import find_product
+from catalog.products import Band, find_product
 from catalog.providers.items import read_item
 from catalog.scene import Scene
 from pipeline.task import BuildTask, LayerTask, TaskSample
@@ -63,63 +63,28 @@ class TinyArchive:
         cloudy: Sequence[Area] = (),
         missing: Sequence[Area] = (),
         offset: float | None = None,
-        version: str = "1",
-        platform: str = "",
     ) -> Scene:
         """Write a scene of `size` (rows, columns) cells at `corner` (row, column).
 
         Where it is missing, pixels hold nodata. Values are random but repeat with the name.
         """
-        bands = find_product(product).bands
         north, west = NORTH - CELL_M * corner[0], WEST + CELL_M * corner[1]
-        east, south = west + CELL_M * size[1], north - CELL_M * size[0]
-        outline = {
-            "type": "Polygon",
-            "coordinates": [
-                [(west, south), (east, south), (east, north), (west, north), (west, south)]
-            ],
-        }
-        names = find_product(product).archive("stac")
-        item: dict[str, Any] = {
-            "type": "Feature",
-            "stac_version": "1.0.0",
-            "id": name,
-            "collection": names.collection,
-            "geometry": transform_geom(f"EPSG:{EPSG}", "EPSG:4326", outline),
-            "properties": {
-                "datetime": time.isoformat().replace("+00:00", "Z"),
-                "platform": platform or product,
-                "eo:cloud_cover": 100 * sum(_cells(a) for a in cloudy) / (size[0] * size[1]),
-                "proj:epsg": EPSG,
-                "version": version,
-            },
-            "assets": {},
-            "links": [],
-        }
-        lon, lat = zip(*item["geometry"]["coordinates"][0], strict=True)
-        item["bbox"] = [min(lon), min(lat), max(lon), max(lat)]
-        for band in bands:
+        item = _item(product, name, time, _box(west, north, size))
+        cloud = sum(_cells(area) for area in cloudy) / (size[0] * size[1])
+        item["properties"]["eo:cloud_cover"] = 100 * cloud
+        for band in find_product(product).bands:
             gsd = int(band.gsd_m)
-            values = _values(
-                name, band.key, (round(size[0] * CELL_M / gsd), round(size[1] * CELL_M / gsd))
-            )
-            values = values.astype(band.encoding.dtype)
+            shape = (round(size[0] * CELL_M / gsd), round(size[1] * CELL_M / gsd))
+            values = _values(name, band.key, shape).astype(band.encoding.dtype)
             for area in cloudy if band.kind == "quality" else ():
                 values[_pixels(area, gsd)] = CLOUDY[band.key]
             for area in missing:
                 values[_pixels(area, gsd)] = FILL.get(band.key, band.source_nodata or 0)
             transform = Affine(gsd, 0, west, 0, -gsd, north)
             self._write(f"{name}_{band.key}.tif", values, transform)
-            raster = {"nodata": band.source_nodata, "scale": band.source_scale}
-            raster["offset"] = band.source_offset
-            if band.kind == "reflectance" and offset is not None:
-                raster["offset"] = offset
-            item["assets"][names.assets[band.key]] = {
-                "href": f"./{name}_{band.key}.tif",
-                "proj:shape": list(values.shape),
-                "proj:transform": list(transform)[:6],
-                "raster:bands": [raster],
-            }
+            asset = find_product(product).archive("stac").assets[band.key]
+            shifted = offset if band.kind == "reflectance" else None
+            item["assets"][asset] = _asset(name, band, values.shape, transform, shifted)
         self.items.append(item)
         self.save()
         return self.scene(item, product)
@@ -164,6 +129,57 @@ class TinyArchive:
             blockysize=16,
         ) as dataset:
             dataset.write(values, 1)
+
+
+def _box(west: float, north: float, size: tuple[float, float]) -> dict[str, Any]:
+    """The outline of so many rows and columns of cells, in UTM metres."""
+    east, south = west + CELL_M * size[1], north - CELL_M * size[0]
+    ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _lonlat(outline: Mapping[str, Any]) -> dict[str, Any]:
+    moved: dict[str, Any] = transform_geom(f"EPSG:{EPSG}", "EPSG:4326", outline)
+    return moved
+
+
+def _item(
+    product: str, name: str, time: datetime, outline: Mapping[str, Any]
+) -> dict[str, Any]:
+    geometry = _lonlat(outline)
+    lon, lat = zip(*geometry["coordinates"][0], strict=True)
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": find_product(product).archive("stac").collection,
+        "geometry": geometry,
+        "bbox": [min(lon), min(lat), max(lon), max(lat)],
+        "properties": {
+            "datetime": time.isoformat().replace("+00:00", "Z"),
+            "platform": product,
+            "proj:epsg": EPSG,
+            "version": "1",
+        },
+        "assets": {},
+        "links": [],
+    }
+
+
+def _asset(
+    scene: str, band: Band, shape: tuple[int, ...], transform: Affine, offset: float | None
+) -> dict[str, Any]:
+    raster = {
+        "nodata": band.source_nodata,
+        "scale": band.source_scale,
+        "offset": band.source_offset if offset is None else offset,
+    }
+    return {
+        "href": f"./{scene}_{band.key}.tif",
+        "proj:shape": list(shape),
+        "proj:transform": list(transform)[:6],
+        "raster:bands": [raster],
+    }
 
 
 def _cells(area: Area) -> float:
@@ -244,7 +260,7 @@ name = "tiny"
 period = ["2020-06-01", "2020-06-30"]
 anchor = "landsat"
 window_days = 5
-source = "{source}"
+source = "items.json"
 
 [area]
 geojson = "area.geojson"
@@ -262,44 +278,25 @@ gsd_m = 30
 product = "sentinel-2-l2a"
 bands = ["red", "nir"]
 gsd_m = 10
-{extra}
 """
 
 
-def write_recipe(archive: TinyArchive, rows: int, columns: int, extra: str = "") -> Path:
+def write_recipe(archive: TinyArchive, rows: int, columns: int) -> Path:
     """Write a recipe for two regions: the left and the right half of the cells."""
     half = columns // 2
+    parts = (("left", 0, half), ("right", half, columns - half))
     features = [
         {
             "type": "Feature",
             "properties": {"name": name},
-            "geometry": transform_geom(
-                f"EPSG:{EPSG}",
-                "EPSG:4326",
-                {
-                    "type": "Polygon",
-                    "coordinates": [
-                        [
-                            (WEST + CELL_M * x, NORTH - CELL_M * y)
-                            for x, y in (
-                                (first, 0),
-                                (end, 0),
-                                (end, rows),
-                                (first, rows),
-                                (first, 0),
-                            )
-                        ]
-                    ],
-                },
-            ),
+            "geometry": _lonlat(_box(WEST + CELL_M * first, NORTH, (rows, width))),
         }
-        for name, first, end in (("left", 0, half), ("right", half, columns))
+        for name, first, width in parts
     ]
-    folder = archive.folder
     area = {"type": "FeatureCollection", "features": features}
-    (folder / "area.geojson").write_text(json.dumps(area))
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(source="items.json", extra=extra))
+    (archive.folder / "area.geojson").write_text(json.dumps(area))
+    path = archive.folder / "recipe.toml"
+    path.write_text(RECIPE)
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import StoreError
-from stores.create import create_store, read_schema
+from stores.create import create_store, find_store, read_schema
 from stores.objects import open_root
 from stores.patch_store import PatchStore
 
@@ -61,3 +61,21 @@ def test_another_format_is_refused(empty_store, tiny_schema):
     for action in (PatchStore.open, lambda uri: create_store(uri, tiny_schema)):
         with pytest.raises(StoreError, match="written as format 7, this version reads 1"):
             action(empty_store)
+
+
+def test_looking_for_a_store_writes_nothing_and_refuses_what_creating_would(
+    tmp_path, empty_store, tiny_schema
+):
+    assert find_store(tmp_path / "new", tiny_schema) is None
+    assert not (tmp_path / "new").exists()
+    found = find_store(empty_store, tiny_schema)
+    assert found is not None
+    assert found.uri == str(empty_store)
+    with pytest.raises(StoreError, match="codec is 'lz4' there, 'zstd' now"):
+        find_store(empty_store, dataclasses.replace(tiny_schema, codec="zstd"))
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    assert find_store(foreign, tiny_schema) is None
+    (foreign / "thesis.txt").write_text("years of work")
+    with pytest.raises(StoreError, match="holds something else"):
+        find_store(foreign, tiny_schema)
