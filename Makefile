@@ -10,7 +10,7 @@ demo: $(VENV)/ready
 	$(BIN)/geoloupe demo --out runs/demo
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint test
 

@@ -4,11 +4,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
+from pyproj import CRS
 
 from catalog.grid import Cell
 from catalog.products import find_product
@@ -57,6 +59,8 @@ class _Raster:
 
     transform: tuple[float, ...]
     shape: tuple[int, int]
+    geographic: bool
+    """Whether its coordinates are degrees."""
     pixel_bytes: int
     judges: bool
     """Whether it is read to judge a scene, or for the pixels of one that was chosen."""
@@ -160,11 +164,17 @@ def _rasters(layer: LayerTask, scene: Scene) -> Counter[_Raster]:
             _Raster(
                 asset.transform or (gsd, 0.0, 0.0, 0.0, -gsd, 0.0),
                 asset.shape or (_BLOCK_PX, _BLOCK_PX),
+                asset.transform is not None and _is_geographic(scene.epsg),
                 np.dtype(band.encoding.dtype).itemsize,
                 key == judge,
             )
         ] += 1
     return rasters
+
+
+@lru_cache
+def _is_geographic(epsg: int | None) -> bool:
+    return epsg is not None and bool(CRS.from_epsg(epsg).is_geographic)
 
 
 def _spare(raster: _Raster, visits: Sequence[_Visit]) -> _Spared:
@@ -183,12 +193,14 @@ def _spare(raster: _Raster, visits: Sequence[_Visit]) -> _Spared:
 def _blocks(raster: _Raster, cell: Cell) -> tuple[range, range]:
     """Rows and columns of blocks that a cell touches.
 
-    A scene in another CRS is taken to lie under the cell as if it were in the cell's: where
-    the blocks begin differs, how many there are hardly does.
+    A scene in another projection is taken to lie under the cell as if it were in the cell's:
+    where the blocks begin differs, how many there are hardly does.
     """
     a, _, c, _, e, f = raster.transform
-    first_col, last_col = (cell.west - c) / a, (cell.east - c) / a
-    first_row, last_row = (cell.north - f) / e, (cell.south - f) / e
+    metres = (cell.west, cell.south, cell.east, cell.north)
+    west, south, east, north = cell.footprint.bounds if raster.geographic else metres
+    first_col, last_col = (west - c) / a, (east - c) / a
+    first_row, last_row = (north - f) / e, (south - f) / e
     return _span(first_row, last_row), _span(first_col, last_col)
 
 

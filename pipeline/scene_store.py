@@ -118,7 +118,9 @@ def parse_box(text: str) -> Bounds:
     try:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError as err:
-        raise ItemError(f"--bbox must be west,south,east,north in degrees, got {text!r}") from err
+        raise ItemError(
+            f"--bbox must be west,south,east,north in degrees, got {text!r}"
+        ) from err
     if not (west < east and south < north):
         raise ItemError(f"--bbox {text!r} has swapped corners: write west,south,east,north")
     return west, south, east, north

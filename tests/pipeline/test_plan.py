@@ -182,3 +182,21 @@ def test_an_area_without_a_usable_pair_makes_a_plan_without_tasks(campaign, tmp_
     assert estimate_plan(only_rejects).requests == 0
     summary = build_store(campaign.recipe, tmp_path / "s", lambda: only_rejects, connect=None)
     assert (summary.kept, sum(summary.rejected.values())) == (0, N_CELLS + 2 * ROWS)
+
+
+def test_a_scene_in_degrees_is_expected_to_cost_what_it_would_in_metres(campaign):
+    plan, degree = campaign.plan, 10 / 111_320
+
+    def in_degrees(scene):
+        west, _, _, north = scene.footprint.bounds
+        assets = {
+            key: replace(asset, transform=(degree, 0, west, 0, -degree, north))
+            for key, asset in scene.assets.items()
+        }
+        return replace(scene, epsg=4326, assets=assets)
+
+    scenes = {**plan.scenes, "sentinel2": tuple(map(in_degrees, plan.scenes["sentinel2"]))}
+    turned = estimate_plan(replace(plan, scenes=scenes))
+    expected = estimate_plan(plan)
+    assert expected.requests / 2 < turned.requests < expected.requests * 2
+    assert expected.read_bytes / 3 < turned.read_bytes < expected.read_bytes * 3
