@@ -190,13 +190,13 @@ def test_a_scene_in_degrees_is_expected_to_cost_what_it_would_in_metres(campaign
     def in_degrees(scene):
         west, _, _, north = scene.footprint.bounds
         assets = {
-            key: replace(asset, transform=(degree, 0, west, 0, -degree, north))
+            key: dataclasses.replace(asset, transform=(degree, 0, west, 0, -degree, north))
             for key, asset in scene.assets.items()
         }
-        return replace(scene, epsg=4326, assets=assets)
+        return dataclasses.replace(scene, epsg=4326, assets=assets)
 
     scenes = {**plan.scenes, "sentinel2": tuple(map(in_degrees, plan.scenes["sentinel2"]))}
-    turned = estimate_plan(replace(plan, scenes=scenes))
+    turned = estimate_plan(dataclasses.replace(plan, scenes=scenes))
     expected = estimate_plan(plan)
     assert expected.requests / 2 < turned.requests < expected.requests * 2
     assert expected.read_bytes / 3 < turned.read_bytes < expected.read_bytes * 3
