@@ -6,7 +6,7 @@ inside a zone; along zone edges and the equator slivers stay uncovered or are co
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -136,6 +136,10 @@ class PatchGrid:
     def stride_m(self) -> float:
         """Distance from one cell to the next, metres."""
         return self.gsd_m * self.stride_px
+
+    def describe(self) -> dict[str, Any]:
+        """Return the grid as stores keep it, JSON-ready."""
+        return {"crs": "utm", **asdict(self), "origin_m": list(self.origin_m)}
 
     def size_at(self, gsd_m: float) -> int:
         """Return the rows and columns of a patch at another pixel size.

@@ -18,45 +18,8 @@ from rich.progress import (
 from pipeline.execute import TaskReport
 
 
-class SceneProgress:
-    """Shows how many scenes of the sandbox are rendered."""
-
-    def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("[bold]render scenes"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def on_scene(self, done: int, total: int) -> None:
-        """Note that `done` of `total` scenes are rendered."""
-        if self._task is None:
-            self._task = self._bar.add_task("render", total=total)
-        self._bar.update(self._task, completed=done)
-
-
-class BuildProgress:
-    """Shows a build as it goes: samples/s, MB read, kept and rejected, time left.
-
-    Its methods fit the `on_...` parameters of `make_plan` and `build_store`.
-    """
+class _Shown:
+    """A set of bars that shows for as long as its block lasts."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -64,15 +27,11 @@ class BuildProgress:
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._searches: TaskID | None = None
-        self._build: TaskID | None = None
-        self._started = time.monotonic()
-        self._kept = self._rejected = self._decoded_bytes = 0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -86,11 +45,39 @@ class BuildProgress:
     ) -> None:
         self._bar.stop()
 
+
+class SceneProgress(_Shown):
+    """Shows how many scenes of the sandbox are rendered."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._scenes: TaskID | None = None
+
+    def on_scene(self, done: int, total: int) -> None:
+        """Note that `done` of `total` scenes are rendered."""
+        if self._scenes is None:
+            self._scenes = self._bar.add_task("render scenes", total=total, said="")
+        self._bar.update(self._scenes, completed=done)
+
+
+class BuildProgress(_Shown):
+    """Shows a build as it goes: samples/s, MB read, kept and rejected, time left.
+
+    Its methods fit the `on_...` parameters of `make_plan` and `build_store`.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._searches: TaskID | None = None
+        self._build: TaskID | None = None
+        self._started = time.monotonic()
+        self._kept = self._rejected = self._decoded_bytes = 0
+
     def on_search(self, product: str, count: int) -> None:
         """Note one finished search."""
         if self._searches is None:
-            self._searches = self._bar.add_task("search", total=None, rate="")
-        self._bar.update(self._searches, advance=1, rate=f"{product}: {count} scenes")
+            self._searches = self._bar.add_task("search", total=None, said="")
+        self._bar.update(self._searches, advance=1, said=f"{product}: {count} scenes")
 
     def on_start(self, tasks: int, samples: int) -> None:
         """Note that `tasks` with `samples` are about to be done."""
@@ -98,7 +85,7 @@ class BuildProgress:
             self._bar.remove_task(self._searches)
             self._searches = None
         if tasks:
-            self._build = self._bar.add_task("build", total=samples, rate="starting workers")
+            self._build = self._bar.add_task("build", total=samples, said="starting workers")
         self._started = time.monotonic()
 
     def on_report(self, report: TaskReport) -> None:
@@ -108,7 +95,7 @@ class BuildProgress:
         self._rejected += lost
         self._decoded_bytes += report.decoded_bytes
         if self._build is not None:
-            self._bar.update(self._build, advance=report.kept + lost, rate=self._rate())
+            self._bar.update(self._build, advance=report.kept + lost, said=self._rate())
 
     def _rate(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-3)

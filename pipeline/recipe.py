@@ -148,13 +148,7 @@ def store_schema(recipe: Recipe) -> StoreSchema:
     grid = recipe.grid
     return StoreSchema(
         name=recipe.name,
-        grid={
-            "crs": "utm",
-            "gsd_m": grid.gsd_m,
-            "size_px": grid.size_px,
-            "stride_px": grid.stride_px,
-            "origin_m": list(grid.origin_m),
-        },
+        grid=grid.describe(),
         layers=tuple(
             layer_schema(
                 layer.name,

@@ -66,13 +66,7 @@ def build_scene_store(
     grid = _own_grid(scene, bands[0])
     schema = StoreSchema(
         name=scene.id,
-        grid={
-            "crs": "utm",
-            "gsd_m": grid.gsd_m,
-            "size_px": grid.size_px,
-            "stride_px": grid.stride_px,
-            "origin_m": list(grid.origin_m),
-        },
+        grid=grid.describe(),
         layers=(layer_schema(layer, product, bands, grid.gsd_m, grid.size_px),),
     )
     task = LayerTask(schema=schema.layers[0], required=True, min_valid=0.0)

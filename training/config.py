@@ -38,7 +38,7 @@ class TrainConfig(BaseModel):
     """Samples per optimizer step, over all processes together."""
     crop_px: int = Field(default=96, ge=8)
     """Side of the random crops, pixels of the target; patches that are smaller stay whole."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     """Peak of the rate; it rises over `warmup_steps` and falls along a cosine to a tenth."""
     warmup_steps: int = Field(default=50, ge=0)
     """Steps over which the learning rate rises from zero."""
@@ -50,7 +50,7 @@ class TrainConfig(BaseModel):
     """Decay of the averaged weights, reached after a ramp of (1 + n) / (10 + n)."""
     pure_noise_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the draws at pure noise, where the estimate is the posterior mean."""
-    channels: tuple[int, ...] = Field(default=(64, 64, 96), min_length=1)
+    channels: tuple[int, ...] = Field(default=(32, 48, 64), min_length=1)
     """Width of the network at each resolution, from the coarse grid downwards."""
     layers_per_block: int = Field(default=1, ge=1)
     """Residual blocks per resolution."""

@@ -28,6 +28,7 @@ from training.metrics.spectral import ndvi_squared_error, spectral_angle_deg
 from training.noise import Draws, named_noise
 from training.systems.baselines import spread, upsample
 from training.systems.sharpen import Sharpen
+from training.threads import spared_cores
 
 Method = Literal["model", "model_sample", "model_ensemble", "bicubic", "adjusted_bicubic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -110,6 +111,7 @@ class Evaluation:
         path.write_text(json.dumps(self.to_json(), indent=2) + "\n")
 
 
+@spared_cores()
 def evaluate(
     run: Path,
     store_uri: str,

@@ -31,6 +31,7 @@ from training.networks.unet import initialize
 from training.progress import Reporter
 from training.systems import SYSTEMS
 from training.systems.sharpen import Sharpen, SharpenSpec, fit_sharpen
+from training.threads import spared_cores
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Training:
         return min(1.0, self.elapsed_s / (config.seconds or math.inf))
 
 
+@spared_cores()
 def train(
     store_uri: str, out: Path, config: TrainConfig, *, console: Console | None = None
 ) -> Path:

@@ -20,6 +20,7 @@ from training.item import describe_map
 from training.mosaic import Tile, blend, lay_tiles
 from training.noise import Draws, NoiseField
 from training.systems.sharpen import Sharpen
+from training.threads import spared_cores
 
 TILE_PX, OVERLAP_PX = 64, 16
 """Side of a tile and what neighbors share, at least, in pixels of the condition."""
@@ -27,6 +28,7 @@ TILE_PX, OVERLAP_PX = 64, 16
 Floats = npt.NDArray[np.float32]
 
 
+@spared_cores()
 def predict(
     run: Path,
     store_uri: str,
