@@ -30,7 +30,7 @@ _PUBLIC = {
 __all__ = ["PatchStore", "build_store", "load_recipe", "main", "make_plan"]  # noqa: F822
 
 DONE, FAILURES, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-DEMO_SECONDS = 180.0
+DEMO_SECONDS = 150.0
 
 app = typer.Typer(
     help="Satellite archives in; co-registered patch stores, sharpening models and maps out.",

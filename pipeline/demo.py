@@ -27,7 +27,7 @@ bbox = [{west:.6f}, {south:.6f}, {east:.6f}, {north:.6f}]
 
 [grid]
 gsd_m   = 10
-size_px = 192
+size_px = {size_px}
 
 [layers.landsat]
 product = "landsat-c2-l2"
@@ -61,7 +61,7 @@ bands   = {bands}
 gsd_m   = 10
 
 [split]
-block_m = 3840
+block_m = {block_m}
 shares  = {{ train = 0.66, val = 0.12, test = 0.22 }}
 seed    = 4
 """
@@ -119,9 +119,20 @@ class DemoInput:
 
 
 def sandbox_input(
-    out: Path, *, on_scene: OnScene = lambda _done, _all: None, config: SandboxConfig = DEMO
+    out: Path,
+    *,
+    on_scene: OnScene = lambda _done, _all: None,
+    config: SandboxConfig = DEMO,
+    size_px: int = 192,
 ) -> DemoInput:
-    """Render the sandbox below `out`, unless it is there, and write its recipe beside it."""
+    """Render the sandbox below `out`, unless it is there, and write its recipe beside it.
+
+    Args:
+        out: Folder of the demonstration.
+        on_scene: Told how many of how many scenes are rendered.
+        config: The sandbox to render.
+        size_px: Rows and columns of a patch; blocks of 2 x 2 cells go to one split.
+    """
     archive, marker = out / "archive", out / "archive" / "config.json"
     wanted = json.dumps(asdict(config), default=str, sort_keys=True)
     if not marker.exists() or marker.read_text() != wanted:
@@ -143,6 +154,8 @@ def sandbox_input(
         east=east,
         north=north,
         bands=_OPTICAL_BANDS,
+        size_px=size_px,
+        block_m=2 * size_px * 10,
     )
     return DemoInput(_write_recipe(out, text), (SANDBOX_NOTE,))
 

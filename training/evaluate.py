@@ -35,7 +35,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """One-step posterior mean; one few-step sample; mean of several samples; two baselines."""
 METRICS = ("psnr_rgb", "ssim_rgb", "sam_deg", "ndvi_mse", "spectrum_ratio")
 SPLITS = ("train", "val", "test")
-FEW_CELLS = 20
+FEW_CELLS = 5
 """Below this many cells in a split, its scores illustrate rather than measure."""
 
 Floats = npt.NDArray[np.float32]
