@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -48,23 +49,28 @@ def describe_plan(plan: Plan, recipe: Recipe, estimate: Estimate) -> RenderableT
 
 
 def _layers(plan: Plan, recipe: Recipe, facts: Mapping[str, Any]) -> Table:
-    table = Table(title="scenes", title_justify="left", title_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("layer", "product", "source", "when"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("listed", "too cloudy", "candidates"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name, layer in recipe.layers.items():
         when = "anchor" if name == recipe.anchor else str(layer.when)
         table.add_row(
             name,
             layer.product,
-            layer.source,
+            _short(layer.source),
             when,
             _or_dash(facts["listed"], name),
             _or_dash(facts["too_cloudy"], name),
             f"{len(plan.scenes[name]):,}",
         )
     return table
+
+
+def _short(source: str) -> str:
+    """A source that is a path by its folder, which is what people call it."""
+    return Path(source).parent.name if source.startswith("/") else source
 
 
 def _or_dash(counts: Mapping[str, int] | None, name: str) -> str:

@@ -47,7 +47,7 @@ def describe_store(store: PatchStore) -> RenderableType:
 
 
 def _layers(store: PatchStore) -> Table:
-    table = Table(title="layers", title_justify="left", title_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("layer", "product", "bands", "patch", "gsd", "stored as"):
         table.add_column(column)
     for layer in store.schema.layers:

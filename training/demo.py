@@ -83,9 +83,11 @@ def describe_scores(evaluation: Evaluation) -> RenderableType:
     table = Table(
         title=f"{evaluation.split} split, {evaluation.samples[evaluation.split]} samples",
         title_justify="left",
-        title_style="dim",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
     )
-    table.add_column("method")
+    table.add_column("method", overflow="fold")
     for metric in METRICS.values():
         table.add_column(metric.heading, justify="right")
     scores = evaluation.scores[evaluation.split]
