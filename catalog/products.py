@@ -5,7 +5,7 @@ is its `key`. Adding a product is one more literal entry in `PRODUCTS`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -87,10 +87,6 @@ class Product:
     attribution: str
     citation: str
     """Source of scales, offsets and bit meanings."""
-    _by_key: Mapping[str, Band] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_key", MappingProxyType({b.key: b for b in self.bands}))
 
     def band(self, key: str) -> Band:
         """Return the band called `key`.
@@ -98,12 +94,14 @@ class Product:
         Raises:
             RecipeError: If the product has no such band.
         """
-        if key not in self._by_key:
-            raise RecipeError(
-                f"product {self.key!r} has no band {key!r}; it has "
-                f"{', '.join(self._by_key)}: {nearest_choice(key, self._by_key)}"
-            )
-        return self._by_key[key]
+        for band in self.bands:
+            if band.key == key:
+                return band
+        keys = [band.key for band in self.bands]
+        raise RecipeError(
+            f"product {self.key!r} has no band {key!r}; it has {', '.join(keys)}: "
+            f"{nearest_choice(key, keys)}"
+        )
 
     def archive(self, name: str) -> Archive:
         """Return the names used by archive `name`, or the generic ones."""
