@@ -265,7 +265,8 @@ def evaluate(
     from training.demo import describe_scores
     from training.evaluate import evaluate as score
 
-    evaluation = score(run, store, console=console)
+    limits = dict.fromkeys(("train", "val", "test"), most) if most else None
+    evaluation = score(run, store, most=limits, console=console)
     if out is not None:
         evaluation.write(out)
     if as_json:
