@@ -259,6 +259,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Write the scores to this JSON file.")
     ] = None,
+    most: Annotated[
+        int | None, typer.Option(help="Score so many samples of each split at most, evenly.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a model beside bicubic and adjusted bicubic, split by split."""
