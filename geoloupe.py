@@ -61,7 +61,7 @@ def main() -> None:
         sys.argv.remove("--debug")
     try:
         app()
-    except GeoloupeError as err:
+    except (GeoloupeError, OSError) as err:
         if debug:
             raise
         name = type(err).__name__
@@ -206,13 +206,16 @@ def predict(
         str | None, typer.Option(help="STAC item (path or URL) to sharpen instead.")
     ] = None,
     bbox: Annotated[
-        str | None, typer.Option(help="Part of the scene: west,south,east,north in degrees.")
+        str | None, typer.Option(help="With --scene: west,south,east,north in degrees.")
     ] = None,
     anchor: Annotated[
         datetime | None, typer.Option(help="Anchor time (UTC) in the store; default: fullest.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Average so many posterior samples; 0: one-step posterior mean.")
+        int,
+        typer.Option(
+            min=0, help="Average so many posterior samples; 0: one-step posterior mean."
+        ),
     ] = 0,
 ) -> None:
     """Predict a map: a cloud-optimized GeoTIFF and a STAC item beside it."""
@@ -238,7 +241,9 @@ def _scene_or_store(
     from training.checkpoint import load_card
 
     if (store is None) == (scene is None):
-        raise RecipeError("predict needs a store or a scene: give --store or --scene, not both")
+        raise RecipeError("predict needs a store or a scene: give one of --store and --scene")
+    if store is not None and bbox is not None:
+        raise RecipeError(f"--bbox {bbox!r} cuts a --scene; a --store is predicted as a whole")
     if store is not None:
         return store
     inputs = load_card(run).spec.inputs
@@ -295,6 +300,7 @@ def demo(
 
     uri, notes, timings = _demo_store(out, archive)
     settings = TrainConfig(seconds=seconds, seed=seed)
+    console.print(f"training for {seconds:g} s, then scores and a map: about two minutes more")
     result = run_demo(uri, out, config=settings, notes=notes, timings=timings, console=console)
     print_to = Console()
     print_to.print(describe_scores(result.evaluation))
@@ -323,6 +329,7 @@ def _demo_store(
     from stores.report.dataset import write_report
 
     started = time.monotonic()
+    console.print("scenes, then a store: one to three minutes")
     if archive is None:
         with SceneProgress(console) as rendering:
             given = sandbox_input(out, on_scene=rendering.on_scene)

@@ -17,6 +17,7 @@ _OPTICAL_BANDS = '["blue", "green", "red", "nir", "swir1", "swir2"]'
 _SANDBOX_RECIPE = """\
 # The demonstration: a simulated landscape, searched and built like any archive.
 name   = "demo"
+note   = "{note}"
 period = ["{start}", "{end}"]
 anchor = "landsat"              # every Landsat pass over a cell makes a sample
 source = "archive"
@@ -98,8 +99,8 @@ shares  = {{ train = 0.5, val = 0.25, test = 0.25 }}
 """
 
 SANDBOX_NOTE = (
-    "The landscape, its sensors and their faults are simulated; the archive is searched, read "
-    "and built like any other."
+    "Simulated data: the landscape, its sensors and their faults are made up, and no pixel is "
+    "of a real scene; the archive is searched, read and built like any other."
 )
 FEW_CELLS_NOTE = (
     "This split leaks: {cells} neighboring cells of {size_m:g} m share scenes and borders. The "
@@ -133,6 +134,7 @@ def sandbox_input(
         config: The sandbox to render.
         size_px: Rows and columns of a patch; blocks of 2 x 2 cells go to one split.
     """
+    _refuse_foreign(out)
     archive, marker = out / "archive", out / "archive" / "config.json"
     wanted = json.dumps(asdict(config), default=str, sort_keys=True)
     if not marker.exists() or marker.read_text() != wanted:
@@ -154,6 +156,7 @@ def sandbox_input(
         east=east,
         north=north,
         bands=_OPTICAL_BANDS,
+        note=SANDBOX_NOTE,
         size_px=size_px,
         block_m=2 * size_px * 10,
     )
@@ -177,6 +180,7 @@ def archive_input(out: Path, archive: str) -> DemoInput:
         RecipeError: If the archive is missing or holds no scene of the place.
     """
     items = find_items(archive).resolve()
+    _refuse_foreign(out)
     ids = [feature["id"] for feature in json.loads(items.read_text())["features"]]
     if not any("31UDS" in one for one in ids):
         raise RecipeError(
@@ -186,6 +190,16 @@ def archive_input(out: Path, archive: str) -> DemoInput:
     text = _BELGIUM_RECIPE.format(source=json.dumps(str(items)), bands=_OPTICAL_BANDS)
     note = FEW_CELLS_NOTE.format(cells="four", size_m=300)
     return DemoInput(_write_recipe(out, text), (note,))
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Refuse a folder that holds something else than a demonstration."""
+    held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if held and not {"archive", "recipe.toml"} & set(held):
+        raise RecipeError(
+            f"{out} holds something else ({', '.join(held[:5])}) and is not a demonstration; "
+            "give --out a new or empty folder"
+        )
 
 
 def _write_recipe(out: Path, text: str) -> Path:

@@ -44,8 +44,6 @@ def run_checks() -> list[Check]:
         _model_half,
         _memory,
         _disk,
-        _earthdata,
-        _earth_engine,
         _aws,
     )
     return [check() for check in checks]
@@ -104,31 +102,7 @@ def _disk() -> Check:
     return Check("disk", state, f"{free:.0f} GiB free here; the demo needs 1, its packages 2")
 
 
-def _earthdata() -> Check:
-    netrc = Path.home() / ".netrc"
-    known = "EARTHDATA_TOKEN" in os.environ or (
-        netrc.exists() and "urs.earthdata.nasa.gov" in netrc.read_text()
-    )
-    advice = "set EARTHDATA_TOKEN, or add urs.earthdata.nasa.gov to ~/.netrc, for NASA archives"
-    return (
-        Check("Earthdata login", "ok", "found")
-        if known
-        else _optional("Earthdata login", advice)
-    )
-
-
-def _earth_engine() -> Check:
-    saved = Path.home() / ".config" / "earthengine" / "credentials"
-    known = saved.exists() or "GOOGLE_APPLICATION_CREDENTIALS" in os.environ
-    advice = "run `earthengine authenticate`, or set GOOGLE_APPLICATION_CREDENTIALS"
-    return Check("Earth Engine", "ok", "found") if known else _optional("Earth Engine", advice)
-
-
 def _aws() -> Check:
     known = "AWS_ACCESS_KEY_ID" in os.environ or (Path.home() / ".aws" / "credentials").exists()
-    advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for requester-pays buckets"
-    return Check("AWS", "ok", "found") if known else _optional("AWS", advice)
-
-
-def _optional(what: str, advice: str) -> Check:
-    return Check(what, "optional", advice)
+    advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to read assets on s3://"
+    return Check("AWS", "ok", "found") if known else Check("AWS", "optional", advice)

@@ -91,6 +91,7 @@ def make_plan(
         meta={
             "recipe_text": recipe.text,
             "recipe_hash": recipe.hash,
+            "note": recipe.note,
             "versions": {"geoloupe": version("geoloupe"), "data": DATA_VERSION},
         },
         found=found,

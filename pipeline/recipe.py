@@ -52,6 +52,8 @@ class Recipe:
     text: str
     """The file as written."""
     name: str
+    note: str
+    """What a reader must know of the data; `''` if nothing."""
     period: Period
     anchor: str | Calendar
     """Name of the layer that makes samples, or a calendar."""
@@ -131,6 +133,7 @@ def _resolve(file: RecipeFile, text: str, path: Path, door: Door) -> Recipe:
         path=path,
         text=text,
         name=file.name or path.stem,
+        note=file.note or "",
         period=period,
         anchor=resolve_anchor(file.anchor, layers, period, door),
         window=timedelta(days=file.window_days),

@@ -15,7 +15,7 @@ A recipe is one TOML file that says what to build: where, when, on which grid, f
 products. `geoloupe plan recipe.toml` checks it and says what it would cost;
 `geoloupe build recipe.toml --store DIR` carries it out.
 
-Unknown keys are refused, and every problem is listed at once, each with its dotted key, the
+Unknown keys are refused, and problems are listed together, each with its dotted key, the
 value and what to write instead. Names of files are relative to the recipe. Two recipes that
 ask for the same have the same hash, whatever their comments, order of keys or limits.
 

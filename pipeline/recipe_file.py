@@ -189,6 +189,9 @@ class RecipeFile(Section):
 
     name: Text | None = None
     """Name of the store. Default: the file's name without `.toml`."""
+    note: Text | None = None
+    """What a reader must know of the data; reports show it at the top. Not part of the
+    recipe's hash."""
     period: Span
     """Days that the anchors may have, UTC, both included. The last may be `"now"`."""
     anchor: Annotated[

@@ -16,6 +16,7 @@ from pipeline.run import build_store
 from pipeline.sandbox.schedule import TINY
 from pipeline.scene_store import build_scene_store, parse_box
 from stores.patch_store import PatchStore
+from stores.report.dataset import write_report
 from training.config import TrainConfig
 from training.demo import run_demo
 
@@ -136,3 +137,17 @@ def test_a_scene_becomes_a_store_on_its_own_pixels(demo, tmp_path):
 def test_a_box_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="west,south,east,north"):
         parse_box(text)
+
+
+def test_both_reports_say_at_the_top_that_the_data_are_simulated(demo):
+    out, summary, result = demo
+    write_report(summary.store, out / "store.html")
+    for page in (result.report, out / "store.html"):
+        head = page.read_text().split("</header>")[0]
+        assert "Simulated data" in head
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RecipeError, match=r"thesis\.tex"):
+        sandbox_input(tmp_path, config=TINY)

@@ -142,11 +142,21 @@ def _rows_of(store: PatchStore, inputs: Inputs, anchor: datetime | None) -> pd.D
         counts.index[counts == counts.max()][-1] if anchor is None else pd.Timestamp(anchor)
     )
     if chosen not in counts.index:
-        known = ", ".join(time.isoformat() for time in counts.index[:5])
-        raise StoreError(
-            f"the store has no anchor at {chosen.isoformat()}; it has {len(counts)}: {known}"
-        )
+        chosen = _anchor_of_day(pd.DatetimeIndex(counts.index), chosen)
     return kept[kept["anchor_time"] == chosen].reset_index(drop=True)
+
+
+def _anchor_of_day(anchors: pd.DatetimeIndex, wanted: pd.Timestamp) -> pd.Timestamp:
+    """Return the one anchor on the day of `wanted`; days are easier to type than seconds."""
+    same_day = anchors[anchors.normalize() == wanted.normalize()]
+    if len(same_day) == 1 and wanted == wanted.normalize():
+        return same_day[0]
+    nearest = anchors[np.argsort(np.abs(anchors - wanted))[:5]].sort_values()
+    known = ", ".join(f"{time:%Y-%m-%dT%H:%M:%S}" for time in nearest)
+    raise StoreError(
+        f"the store has no anchor at {wanted:%Y-%m-%dT%H:%M:%S}; of its {len(anchors)}, the "
+        f"nearest are {known}"
+    )
 
 
 def _check_size(layers: Collection[LayerSchema], size_m: tuple[float, float]) -> None:

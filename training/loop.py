@@ -74,8 +74,9 @@ def train(
         StoreError: If the store lacks the layers or train samples that the settings name.
         CheckpointError: If `out` holds a run with other settings, or the loss diverges.
     """
+    _refuse_foreign(out)
     found = load_checkpoint(out) if newest_checkpoint(out) is not None else None
-    store = PatchStore.open(store_uri, _agreed_snapshot(out, config, found))
+    store = PatchStore.open(store_uri, _agreed_snapshot(out, store_uri, config, found))
     reader = _open_reader(store, config)
     spec = _fit(reader, store, config) if found is None else found.card.spec
     accelerator = Accelerator(
@@ -147,7 +148,21 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
     return config.learning_rate * warm * (0.55 + 0.45 * math.cos(math.pi * progress))
 
 
-def _agreed_snapshot(out: Path, config: TrainConfig, found: Checkpoint | None) -> int | None:
+def _refuse_foreign(out: Path) -> None:
+    """Refuse a folder that holds something else than a run."""
+    if not out.exists() or (out / "checkpoints").is_dir():
+        return
+    held = sorted(path.name for path in out.iterdir()) if out.is_dir() else [out.name]
+    if [name for name in held if name != "tensorboard"]:
+        raise CheckpointError(
+            f"{str(out)!r} holds something else ({', '.join(held[:5])}) and is not a run; give "
+            "--out a new or empty folder"
+        )
+
+
+def _agreed_snapshot(
+    out: Path, store_uri: str, config: TrainConfig, found: Checkpoint | None
+) -> int | None:
     """Return the snapshot to read: a run stays on the one that it began with."""
     if found is None:
         return config.snapshot
@@ -156,6 +171,11 @@ def _agreed_snapshot(out: Path, config: TrainConfig, found: Checkpoint | None) -
         raise CheckpointError(
             f"{str(out)!r} holds a run with other settings: {change} was asked for; give the "
             "settings of that run to resume it, or another folder"
+        )
+    if Path(found.card.store).resolve() != Path(store_uri).resolve():
+        raise CheckpointError(
+            f"{str(out)!r} holds a run that was trained on {found.card.store}, and "
+            f"{store_uri} was asked for; give that store to resume it, or another folder"
         )
     return found.card.snapshot
 

@@ -16,7 +16,7 @@ from stores.report.page import (
     write_page,
 )
 from stores.report.pictures import picture, shrink
-from stores.report.provenance import terms
+from stores.report.provenance import note_of, terms, terms_lead
 from training.card import Card
 from training.checkpoint import load_card
 from training.comparison import (
@@ -88,12 +88,12 @@ def write_demo_report(
         ),
         Section("detail", "Detail by scale", _spectrum(evaluation, pair), _SPECTRUM_LEAD),
         Section("making", "How it was made", _making(store, card, evaluation, timings)),
-        Section("terms", "License and attribution", terms(store.schema)),
+        Section("terms", "License and attribution", terms(store.schema), terms_lead(store)),
     ]
     lead = (
         "Landsat at 30 m goes in; an estimate of what Sentinel-2 would see at 10 m comes out. "
-        f"Scores are of the {evaluation.split} split."
-    )
+        f"Scores are of the {evaluation.split} split. {note_of(store)}"
+    ).strip()
     page = render_page(
         f"{store.schema.name}: Landsat sharpened to 10 m",
         "Sharpening report",

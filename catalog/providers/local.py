@@ -32,8 +32,8 @@ def find_items(source: str) -> Path:
     items = path / "items.json" if path.is_dir() else path
     if not items.is_file():
         raise QueryError(
-            f"local archive {source!r} has no item collection: expected {items}; "
-            f"give the folder that holds items.json, a STAC URL, or a known archive"
+            f"local archive {source!r} has no item collection: expected a folder that holds "
+            f"items.json, or such a file; check the path, or give a STAC URL or a known archive"
         )
     return items
 

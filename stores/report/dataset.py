@@ -15,10 +15,12 @@ from stores.report.measurements import histograms, statistics_table
 from stores.report.page import Section, count, plural, render_page, write_page
 from stores.report.provenance import (
     layer_table,
+    note_of,
     recipe,
     resampling_used,
     scenes_used,
     terms,
+    terms_lead,
 )
 from stores.report.views import is_timeless, views_of
 
@@ -53,7 +55,7 @@ def report_page(store: PatchStore) -> str:
     return render_page(
         store.schema.name,
         f"Patch dataset, snapshot {store.snapshot.number}",
-        _lead(index),
+        f"{_lead(index)} {note_of(store)}".strip(),
         _numbers(store, kept),
         [_samples(store, kept), *_counts(store, index, kept), *_sources(store, kept)],
     )
@@ -147,7 +149,7 @@ def _sources(store: PatchStore, kept: pd.DataFrame) -> list[Section]:
     )
     return [
         Section("provenance", "Provenance", made, "What this snapshot was made from."),
-        Section("terms", "License and attribution", terms(store.schema)),
+        Section("terms", "License and attribution", terms(store.schema), terms_lead(store)),
     ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from stores.patch_store import PatchStore
 from stores.report.markup import Html, element, join
 from stores.report.page import Column, count, facts, plural, table
 from stores.schema import LayerSchema, StoreSchema
@@ -80,6 +81,17 @@ def recipe(text: str, details: Sequence[tuple[str, object]]) -> Html:
     """Return the recipe as written, under the facts that name it."""
     shown = element("pre", text) if text else element("p", "The snapshot holds no recipe text.")
     return join(facts(details), shown)
+
+
+def note_of(store: PatchStore) -> str:
+    """Return what a reader must know of the data, as the recipe says; `''` if nothing."""
+    return str(store.snapshot.meta.get("note", ""))
+
+
+def terms_lead(store: PatchStore) -> str:
+    """Return what stands above the terms: whose they are, if the data are not plain scenes."""
+    note = note_of(store)
+    return f"{note} The terms are those of the products that the layers name." if note else ""
 
 
 def terms(schema: StoreSchema) -> Html:

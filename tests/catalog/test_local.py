@@ -122,7 +122,9 @@ def test_the_real_archive_answers_a_search_for_each_of_its_products(real_archive
 
 
 def test_a_folder_without_items_says_what_was_expected(tmp_path):
-    with pytest.raises(QueryError, match=r"no item collection: expected .*items\.json; give"):
+    with pytest.raises(
+        QueryError, match=r"no item collection: expected a folder .* items\.json"
+    ):
         find_items(str(tmp_path))
     with pytest.raises(QueryError, match="nowhere"):
         find_items(str(tmp_path / "nowhere"))

@@ -11,14 +11,13 @@ def test_it_finds_what_the_tests_themselves_need():
 
 def test_a_missing_login_is_optional_and_says_what_to_set(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("EARTHDATA_TOKEN", raising=False)
-    [check] = [check for check in run_checks() if check.what == "Earthdata login"]
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    [check] = [check for check in run_checks() if check.what == "AWS"]
     assert check.state == "optional"
-    assert "EARTHDATA_TOKEN" in check.said
+    assert "AWS_ACCESS_KEY_ID" in check.said
 
 
 def test_no_secret_is_shown(monkeypatch):
-    monkeypatch.setenv("EARTHDATA_TOKEN", "canary-4711")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-4712")
     console = Console(record=True, quiet=True)
     console.print(describe_checks(run_checks()))

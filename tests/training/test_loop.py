@@ -162,3 +162,19 @@ def test_an_untrained_model_predicts_the_adjusted_bicubic(store_of, train_tiny):
     initialize(model.network, torch.Generator().manual_seed(0))
     condition = read_batch(uri, spec.inputs).condition
     torch.testing.assert_close(model.posterior_mean(condition), model.base(condition))
+
+
+def test_a_run_goes_on_with_its_own_store_only(store_of, tiny_config, silent, tmp_path):
+    train(store_of(), tmp_path / "run", tiny_config(steps=2), console=silent)
+    other = tmp_path / "other"
+    shutil.copytree(store_of(), other)
+    with pytest.raises(CheckpointError, match="was trained on"):
+        train(str(other), tmp_path / "run", tiny_config(steps=3), console=silent)
+
+
+def test_a_folder_of_something_else_is_not_written_to(store_of, tiny_config, silent, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to_mother.txt").write_text("dear")
+    with pytest.raises(CheckpointError, match="to_mother"):
+        train(store_of(), tmp_path / "letters", tiny_config(steps=2), console=silent)
+    assert [p.name for p in (tmp_path / "letters").iterdir()] == ["to_mother.txt"]

@@ -117,9 +117,19 @@ def test_without_an_anchor_the_fullest_and_latest_is_mapped(trained, tmp_path, s
         assert dataset.tags()["anchor_time"] == LAST.isoformat()
 
 
+def test_a_day_with_one_anchor_names_it(trained, tmp_path, silent):
+    uri, _, run = trained
+    day = LAST.replace(hour=0, minute=0, second=0)
+    out = predict(run, uri, tmp_path / "map.tif", anchor=day, console=silent)
+    with rasterio.open(out) as dataset:
+        assert dataset.tags()["anchor_time"] == LAST.isoformat()
+
+
 def test_an_unknown_anchor_is_refused_with_those_there_are(trained, tmp_path, silent):
     uri, _, run = trained
-    with pytest.raises(StoreError, match=r"no anchor at 2021.*it has 2: 2020-06-01T10"):
+    with pytest.raises(
+        StoreError, match=r"no anchor at 2021.*of its 2, the nearest are 2020-06-01T10"
+    ):
         predict(
             run,
             uri,
