@@ -89,7 +89,7 @@ def search_scenes(
             )
             on_search(subject.product, len(result.scenes))
             results |= {layer.name: result for layer in layers}
-    _require_anchors(recipe, results)
+    _require_anchors(recipe, boxes, results)
     clear = {
         n: _clear(results[n].scenes, layer.max_cloud) for n, layer in recipe.layers.items()
     }
@@ -158,7 +158,9 @@ def _clear(scenes: Sequence[Scene], max_cloud: float) -> tuple[Scene, ...]:
     return tuple(s for s in scenes if s.cloud is None or s.cloud <= max_cloud)
 
 
-def _require_anchors(recipe: Recipe, results: Mapping[str, SearchResult]) -> None:
+def _require_anchors(
+    recipe: Recipe, boxes: tuple[Bounds, ...], results: Mapping[str, SearchResult]
+) -> None:
     if not isinstance(recipe.anchor, str) or results[recipe.anchor].scenes:
         return
     layer = recipe.layers[recipe.anchor]
@@ -166,6 +168,6 @@ def _require_anchors(recipe: Recipe, results: Mapping[str, SearchResult]) -> Non
     why = f"; {len(refused)} items were refused, the first: {refused[0]}" if refused else ""
     raise QueryError(
         f"{layer.source} lists no scene of {layer.product!r} for the anchor layer "
-        f"{layer.name!r} in the area and period of the recipe{why}; check area, period and "
-        f"source"
+        f"{layer.name!r} around longitude {boxes[0][0]:.2f}, latitude {boxes[0][1]:.2f} in the "
+        f"period of the recipe{why}; check area (longitude comes first), period and source"
     )
