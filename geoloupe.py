@@ -156,7 +156,9 @@ def build(
 @app.command()
 def inspect(
     store: Annotated[str, typer.Argument(help="Folder of a store.")],
-    html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write a report to this HTML file.")
+    ] = None,
     snapshot: Annotated[int | None, typer.Option(help="Snapshot; default: latest.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -200,7 +202,7 @@ def train(
 @app.command()
 def predict(
     run: RunOption,
-    out: Annotated[Path, typer.Option(help="GeoTIFF to write.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="GeoTIFF to write.")],
     store: Annotated[str | None, typer.Option(help="Store with the input layer.")] = None,
     scene: Annotated[
         str | None, typer.Option(help="STAC item (path or URL) to sharpen instead.")
@@ -262,7 +264,7 @@ def evaluate(
     run: RunOption,
     store: StoreOption,
     out: Annotated[
-        Path | None, typer.Option(help="Write the scores to this JSON file.")
+        Path | None, typer.Option(dir_okay=False, help="Write the scores to this JSON file.")
     ] = None,
     most: Annotated[
         int | None, typer.Option(help="Score so many samples of each split at most, evenly.")

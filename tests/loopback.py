@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ class Faults:
         return None
 
 
-class LoopbackServer:
+class LoopbackServer(ABC):
     """An HTTP server on a free port of loopback, until `close`.
 
     A subclass says in `respond` what it serves.
@@ -138,9 +139,9 @@ class LoopbackServer:
         with self._lock:
             self.requests.append(request)
 
+    @abstractmethod
     def respond(self, call: Call) -> Answer:
         """Answer one request truthfully."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop listening and hang up."""
