@@ -21,6 +21,8 @@ from catalog.scene import Scene
 
 PASS_GAP = timedelta(minutes=5)
 """Scenes of one platform closer than this are one pass; rows are about 24 s apart."""
+HALF_HOUR = timedelta(minutes=30)
+"""Hourly fields stand for the hour around them."""
 WHOLE = 0.995
 """Covered share of a cell that counts as all of it: outlines in items are rounded."""
 
@@ -63,7 +65,7 @@ class Months:
         return time.month >= self.first or time.month <= self.last
 
 
-When = Literal["window", "static", "year"] | Months
+When = Literal["window", "hour", "static", "year"] | Months
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,9 +260,10 @@ def _ranked(anchor: datetime, passes: Sequence[Pass], rule: LayerRule) -> tuple[
     """Passes that a rule admits for an anchor, the one to try first in front."""
     if rule.when == "static":
         return tuple(passes)
-    if rule.when == "window":
-        first = bisect_left(passes, anchor - rule.window, key=lambda p: p.time)
-        last = bisect_right(passes, anchor + rule.window, key=lambda p: p.time)
+    if rule.when == "window" or rule.when == "hour":  # noqa: PLR1714 - narrows the type
+        reach = rule.window if rule.when == "window" else HALF_HOUR
+        first = bisect_left(passes, anchor - reach, key=lambda p: p.time)
+        last = bisect_right(passes, anchor + reach, key=lambda p: p.time)
         admitted: Iterable[Pass] = passes[first:last]
     elif rule.when == "year":
         admitted = (p for p in passes if p.time.year == anchor.year)

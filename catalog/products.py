@@ -5,107 +5,34 @@ is its `key`. Adding a product is one more literal entry in `PRODUCTS`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 from catalog.errors import RecipeError, nearest_choice
+from catalog.product import (
+    Access,
+    Archive,
+    Band,
+    Encoding,
+    Kind,
+    Product,
+    Quality,
+    QualityRule,
+    Scaling,
+)
 
-Kind = Literal["reflectance", "temperature", "backscatter", "elevation", "class", "quality"]
-"""What sort of quantity a band holds; decides how it is resampled and shown."""
-
-QualityRule = Literal["landsat-qa-pixel", "sentinel2-scl", "nodata-only"]
-"""Word for the rule that turns a quality band into validity; see `pipeline.validity`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
-    """How a store keeps a band: `physical = raw * scale + offset`, raw 0 is nodata.
-
-    Float encodings (`scale` 1, `offset` 0) use NaN for nodata.
-    """
-
-    dtype: Literal["uint8", "uint16", "float32"]
-    scale: float = 1.0
-    offset: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
-    """One measured quantity of a product."""
-
-    key: str
-    """Name used by recipes and stores, for example `'swir1'`."""
-    kind: Kind
-    unit: str
-    """Physical unit after scaling; `'1'` for reflectance."""
-    gsd_m: float
-    """Ground sampling distance of the provider's pixels, metres."""
-    wavelength_nm: float | None = None
-    """Center wavelength, nanometres; None for bands without one."""
-    encoding: Encoding
-    """How a store keeps the band."""
-    source_scale: float = 1.0
-    """Fallback scale of the provider's raw values, if an item does not state one."""
-    source_offset: float = 0.0
-    """Fallback offset of the provider's raw values, if an item does not state one."""
-    source_nodata: float | None = 0.0
-    """Fallback nodata of the provider's raw values; None if every value is data."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """Which band says what is usable, and by which rule."""
-
-    rule: QualityRule
-    band: str | None = None
-    """Key of the quality band; None where the pixels' own nodata is all there is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """How one archive names a product."""
-
-    collection: str
-    assets: Mapping[str, str]
-    """Band key -> asset name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """One data product: its bands, its quality rule, its names, its terms of use."""
-
-    key: str
-    title: str
-    bands: tuple[Band, ...]
-    quality: Quality
-    archives: Mapping[str, Archive]
-    """Archive name -> names there. `'stac'` serves any archive without an entry of its own."""
-    when: Literal["window", "static", "year"] = "window"
-    """Whether scenes must be near the anchor in time; the default of a recipe's layer."""
-    license: str
-    attribution: str
-    citation: str
-    """Source of scales, offsets and bit meanings."""
-
-    def band(self, key: str) -> Band:
-        """Return the band called `key`.
-
-        Raises:
-            RecipeError: If the product has no such band.
-        """
-        for band in self.bands:
-            if band.key == key:
-                return band
-        keys = [band.key for band in self.bands]
-        raise RecipeError(
-            f"product {self.key!r} has no band {key!r}; it has {', '.join(keys)}: "
-            f"{nearest_choice(key, keys)}"
-        )
-
-    def archive(self, name: str) -> Archive:
-        """Return the names used by archive `name`, or the generic ones."""
-        return self.archives.get(name, self.archives["stac"])
+__all__ = [
+    "PRODUCTS",
+    "Access",
+    "Archive",
+    "Band",
+    "Encoding",
+    "Kind",
+    "Product",
+    "Quality",
+    "QualityRule",
+    "Scaling",
+    "find_product",
+]
 
 
 def _reflectance_bands(
@@ -211,9 +138,9 @@ LANDSAT_C2_L2 = Product(
     ),
     quality=Quality(rule="landsat-qa-pixel", band="qa_pixel"),
     archives={
-        "stac": Archive(collection="landsat-c2-l2", assets=_LANDSAT_ASSETS),
-        "earth-search": Archive(collection="landsat-c2-l2", assets=_LANDSAT_ASSETS),
-        "planetary-computer": Archive(collection="landsat-c2-l2", assets=_LANDSAT_ASSETS),
+        "stac": Archive(collections=("landsat-c2-l2",), assets=_LANDSAT_ASSETS),
+        "earth-search": Archive(collections=("landsat-c2-l2",), assets=_LANDSAT_ASSETS),
+        "planetary-computer": Archive(collections=("landsat-c2-l2",), assets=_LANDSAT_ASSETS),
     },
     license="USGS public domain",
     attribution="Landsat data courtesy of the U.S. Geological Survey",
@@ -244,9 +171,11 @@ SENTINEL_2_L2A = Product(
     ),
     quality=Quality(rule="sentinel2-scl", band="scl"),
     archives={
-        "stac": Archive(collection="sentinel-2-l2a", assets=_SENTINEL2_NUMBERED),
-        "earth-search": Archive(collection="sentinel-2-l2a", assets=_SENTINEL2_NAMED),
-        "planetary-computer": Archive(collection="sentinel-2-l2a", assets=_SENTINEL2_NUMBERED),
+        "stac": Archive(collections=("sentinel-2-l2a",), assets=_SENTINEL2_NUMBERED),
+        "earth-search": Archive(collections=("sentinel-2-l2a",), assets=_SENTINEL2_NAMED),
+        "planetary-computer": Archive(
+            collections=("sentinel-2-l2a",), assets=_SENTINEL2_NUMBERED
+        ),
     },
     license="Copernicus Sentinel data, free and open",
     attribution="Contains modified Copernicus Sentinel data",
@@ -269,7 +198,7 @@ SENTINEL_1_GRD = Product(
     ),
     quality=Quality(rule="nodata-only"),
     archives={
-        "stac": Archive(collection="sentinel-1-grd", assets=_POLARIZATIONS),
+        "stac": Archive(collections=("sentinel-1-grd",), assets=_POLARIZATIONS),
     },
     license="Copernicus Sentinel data, free and open",
     attribution="Contains modified Copernicus Sentinel data",
@@ -286,7 +215,7 @@ def _dem(key: str, title: str, gsd_m: float, terms: Mapping[str, str]) -> Produc
         encoding=_FLOAT,
         source_nodata=-32768.0,
     )
-    names = Archive(collection=key, assets={"elevation": "data"})
+    names = Archive(collections=(key,), assets={"elevation": "data"})
     return Product(
         key=key,
         title=title,
@@ -338,7 +267,7 @@ WORLDCEREAL_LABELS = Product(
     quality=Quality(rule="nodata-only"),
     archives={
         "stac": Archive(
-            collection="worldcereal-labels",
+            collections=("worldcereal-labels",),
             assets={"crop_type": "crop_type", "land_cover": "land_cover"},
         )
     },
@@ -366,7 +295,7 @@ SANDBOX_TRUTH = Product(
     quality=Quality(rule="nodata-only"),
     archives={
         "stac": Archive(
-            collection="sandbox-truth",
+            collections=("sandbox-truth",),
             assets={k: k for k in ("blue", "green", "red", "nir", "swir1", "swir2")},
         )
     },

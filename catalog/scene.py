@@ -7,6 +7,7 @@ from datetime import datetime
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import ItemError
+from catalog.product import Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,7 @@ class Asset:
     band: str
     """Band key of the product table."""
     href: str
-    """Absolute path or URL of a raster."""
+    """Absolute path or URL of a file; `ee://` and the asset's id for an Earth Engine image."""
     scale: float
     offset: float
     """`physical = raw * scale + offset` for this very file."""
@@ -26,6 +27,10 @@ class Asset:
     """Rows and columns, if the item states them."""
     transform: tuple[float, float, float, float, float, float] | None = None
     """Affine of the pixel grid (a, b, c, d, e, f), if the item states it."""
+    part: str = ""
+    """Band of an Earth Engine image or variable of a NetCDF file; `''` for rasters."""
+    index: int = 1
+    """Which band of a raster, or which time step of a NetCDF variable, from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,8 @@ class Scene:
     """Changes when the archive reprocesses the scene: update time, baseline or etag."""
     assets: Mapping[str, Asset]
     """Band key -> file."""
+    access: Access = "open"
+    """How the files are opened."""
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:

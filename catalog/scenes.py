@@ -11,7 +11,18 @@ import pandas as pd
 
 from catalog.scene import Asset, Scene
 
-_COLUMNS = ("id", "product", "source", "platform", "time", "cloud", "epsg", "version", "assets")
+_COLUMNS = (
+    "id",
+    "product",
+    "source",
+    "access",
+    "platform",
+    "time",
+    "cloud",
+    "epsg",
+    "version",
+    "assets",
+)
 _ORDER = ("product", "source", "time", "id", "version", "assets")
 
 
@@ -53,6 +64,7 @@ def _scene(row: dict[str, Any]) -> Scene:
         id=row["id"],
         product=row["product"],
         source=row["source"],
+        access=row["access"],
         platform=row["platform"],
         time=row["time"].to_pydatetime(),
         footprint=row["geometry"],

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from catalog.errors import SourceUnreadable
 from catalog.scene import Scene
 from pipeline.observe import Patch, View, read_patches, view_cells
 from pipeline.read import BlockReader, ReadCount
+from pipeline.sources import Sources
 from pipeline.task import DATA_VERSION, BuildTask, LayerTask, TaskSample
 from stores.index import absent_layer
 from stores.schema import SLOTS_PER_SHARD, LayerSchema
@@ -73,20 +74,20 @@ def build(task: BuildTask, reader: BlockReader | None = None) -> Built:
     Raises:
         SourceUnavailable: If a source may be readable later; the task is to be run again.
     """
-    reader = reader or BlockReader()
+    sources = Sources(reader or BlockReader())
     searches: dict[tuple[int, str], _Search] = defaultdict(_Search)
     patches: dict[tuple[int, str], tuple[Choice, Patch]] = {}
     failures: dict[int, Failure] = {}
     open_layers = {(s.position, layer.name) for s in task.samples for layer in task.layers}
     while open_layers:
-        choices = _choose(task, reader, searches, failures, open_layers)
-        open_layers = _read(task, reader, searches, choices, patches)
-    return _assemble(task, reader, searches, patches, failures)
+        choices = _choose(task, sources, searches, failures, open_layers)
+        open_layers = _read(task, sources, searches, choices, patches)
+    return _assemble(task, sources, searches, patches, failures)
 
 
 def _choose(
     task: BuildTask,
-    reader: BlockReader,
+    sources: Sources,
     searches: dict[tuple[int, str], _Search],
     failures: dict[int, Failure],
     open_layers: set[tuple[int, str]],
@@ -99,7 +100,7 @@ def _choose(
             for s in task.samples
             if s.position not in failures and (s.position, layer.name) in open_layers
         ]
-        found = _first_usable(task, layer, wanted, reader, searches)
+        found = _first_usable(task, layer, wanted, sources, searches)
         for sample in wanted:
             key = (sample.position, layer.name)
             if sample.position in found:
@@ -113,7 +114,7 @@ def _first_usable(
     task: BuildTask,
     layer: LayerTask,
     samples: Sequence[TaskSample],
-    reader: BlockReader,
+    sources: Sources,
     searches: dict[tuple[int, str], _Search],
 ) -> dict[int, Choice]:
     """Position -> the first candidate that reaches `min_valid`; absent if none does."""
@@ -129,7 +130,7 @@ def _first_usable(
         waiting = []
         for ids, members in sorted(by_pass.items()):
             scenes = task.observation(layer.name, ids)
-            for sample, view in _views(layer, scenes, members, reader, searches):
+            for sample, view in _views(layer, scenes, members, sources, searches):
                 search = searches[sample.position, layer.name]
                 if view is not None and view.usable >= layer.min_valid:
                     found[sample.position] = Choice(search.rank, scenes, view)
@@ -143,12 +144,12 @@ def _views(
     layer: LayerTask,
     scenes: tuple[Scene, ...],
     samples: Sequence[TaskSample],
-    reader: BlockReader,
+    sources: Sources,
     searches: dict[tuple[int, str], _Search],
 ) -> Iterable[tuple[TaskSample, View | None]]:
     """Each sample's view of one observation; None where it cannot be read."""
     try:
-        views = view_cells(reader, layer, scenes, [s.cell for s in samples])
+        views = view_cells(sources, layer, scenes, [s.cell for s in samples])
     except SourceUnreadable as err:
         for sample in samples:
             searches[sample.position, layer.name].unreadable.append(str(err))
@@ -162,7 +163,7 @@ def _views(
 
 def _read(
     task: BuildTask,
-    reader: BlockReader,
+    sources: Sources,
     searches: dict[tuple[int, str], _Search],
     choices: Mapping[tuple[int, str], Choice],
     patches: dict[tuple[int, str], tuple[Choice, Patch]],
@@ -180,7 +181,7 @@ def _read(
             views = [choices[p, layer.name].view for p in positions]
             try:
                 read = read_patches(
-                    reader, layer.schema, scenes, [cells[p] for p in positions], views
+                    sources, layer.schema, scenes, [cells[p] for p in positions], views
                 )
             except SourceUnreadable as err:
                 for position in positions:
@@ -221,7 +222,7 @@ def _explain(layer: LayerTask, sample: TaskSample, search: _Search) -> Failure:
 
 def _assemble(
     task: BuildTask,
-    reader: BlockReader,
+    sources: Sources,
     searches: Mapping[tuple[int, str], _Search],
     patches: Mapping[tuple[int, str], tuple[Choice, Patch]],
     failures: Mapping[int, Failure],
@@ -247,7 +248,7 @@ def _assemble(
             "detail": failure.detail if failure else _skipped(task, at, searches),
             "content_key": "" if failure else _content_key(task, sample, mine),
         } | _layer_columns(task, sample, mine)
-    return Built(pixels=pixels, valid=valid, outcomes=outcomes, count=reader.count)
+    return Built(pixels=pixels, valid=valid, outcomes=outcomes, count=sources.count)
 
 
 def _empty_pixels(layer: LayerSchema) -> npt.NDArray[Any]:
@@ -307,7 +308,7 @@ def _content_key(
         "cell": sample.cell.id,
         "layers": {
             layer.name: {
-                "settings": asdict(layer),
+                "settings": _settings(layer),
                 "sources": [(s.id, s.version) for s in mine[layer.name][0].scenes]
                 if layer.name in mine
                 else [],
@@ -317,3 +318,13 @@ def _content_key(
     }
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _settings(layer: LayerTask) -> dict[str, Any]:
+    """What decides the pixels of a layer; where its files happen to be does not."""
+    return {
+        "schema": layer.schema.to_json(),
+        "required": layer.required,
+        "min_valid": layer.min_valid,
+        "dated": layer.dated,
+    }

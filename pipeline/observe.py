@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.grid import Cell
-from catalog.products import Kind, find_product
+from catalog.products import find_product
 from catalog.scene import Asset, Scene
-from pipeline.place import place, source_window
-from pipeline.read import BlockReader, Pixels
+from pipeline.read import Pixels
+from pipeline.sources import Sources
 from pipeline.task import LayerTask, encoding_shift
 from pipeline.validity import RULES
 from stores.schema import LayerSchema
@@ -53,7 +53,7 @@ class Patch:
 
 
 def view_cells(
-    reader: BlockReader, layer: LayerTask, scenes: _Scenes, cells: Sequence[Cell]
+    sources: Sources, layer: LayerTask, scenes: _Scenes, cells: Sequence[Cell]
 ) -> list[View]:
     """Judge an observation on many cells by its quality band, read once for all of them.
 
@@ -63,7 +63,7 @@ def view_cells(
     valid = [np.zeros(size, dtype=bool) for _ in cells]
     owner = [np.full(size, -1, dtype=np.int16) for _ in cells]
     for number, scene in enumerate(scenes):
-        for i, (usable, has_data) in enumerate(_judge(reader, layer.schema, scene, cells)):
+        for i, (usable, has_data) in enumerate(_judge(sources, layer.schema, scene, cells)):
             take = usable & ~valid[i]
             owner[i][take | (has_data & (owner[i] < 0))] = number
             valid[i] |= take
@@ -71,7 +71,7 @@ def view_cells(
 
 
 def read_patches(
-    reader: BlockReader,
+    sources: Sources,
     layer: LayerSchema,
     scenes: _Scenes,
     cells: Sequence[Cell],
@@ -87,9 +87,8 @@ def read_patches(
             continue
         for b, band in enumerate(layer.bands):
             kind = find_product(layer.product).band(band.key).kind
-            placed = _place(
-                reader, scene.assets[band.key], layer, [cells[i] for i in mine], kind
-            )
+            boxes = [cells[i].geobox(layer.gsd_m) for i in mine]
+            placed = sources.place(scene, band.key, boxes, kind)
             for i, (values, method) in zip(mine, placed, strict=True):
                 take = (views[i].owner == number) & values.has_data
                 stored = _encode(values, scene.assets[band.key], layer)
@@ -101,30 +100,16 @@ def read_patches(
 
 
 def _judge(
-    reader: BlockReader, layer: LayerSchema, scene: Scene, cells: Sequence[Cell]
+    sources: Sources, layer: LayerSchema, scene: Scene, cells: Sequence[Cell]
 ) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
     """Per cell: which pixels are usable, and which hold anything."""
     product = find_product(layer.product)
     rule = RULES[product.quality.rule]
-    if product.quality.band is not None:
-        asset = scene.assets[product.quality.band]
-        judged = _place(reader, asset, layer, cells, "quality")
-    else:
-        key = layer.bands[0].key
-        judged = _place(reader, scene.assets[key], layer, cells, product.band(key).kind)
+    key = product.quality.band or layer.bands[0].key
+    boxes = [cell.geobox(layer.gsd_m) for cell in cells]
+    judged = sources.place(scene, key, boxes, product.band(key).kind)
     return [
         (rule(_integers(values)) & values.has_data, values.has_data) for values, _ in judged
-    ]
-
-
-def _place(
-    reader: BlockReader, asset: Asset, layer: LayerSchema, cells: Sequence[Cell], kind: Kind
-) -> list[tuple[Pixels, str]]:
-    boxes = [cell.geobox(layer.gsd_m) for cell in cells]
-    grid, windows, read = reader.read(asset, lambda g: [source_window(g, box) for box in boxes])
-    return [
-        place(pixels, grid, window, box, kind)
-        for pixels, window, box in zip(read, windows, boxes, strict=True)
     ]
 
 

@@ -26,6 +26,8 @@ REFINING: Mapping[Kind, Resampling] = MappingProxyType(
         "temperature": Resampling.cubic,
         "elevation": Resampling.cubic,
         "backscatter": Resampling.bilinear,
+        "probability": Resampling.bilinear,
+        "atmosphere": Resampling.bilinear,
         "class": Resampling.nearest,
         "quality": Resampling.nearest,
     }

@@ -17,6 +17,7 @@ from catalog.area import select_cells
 from catalog.errors import StoreError
 from catalog.grid import Cell
 from catalog.match import Match, match_scenes
+from catalog.providers.source import Source
 from catalog.scene import Scene
 from pipeline.recipe import Recipe, store_schema
 from pipeline.search import Found, OnSearch, search_scenes
@@ -89,6 +90,7 @@ def make_plan(
         scenes=_named_scenes(found.scenes, samples),
         samples=samples,
         meta={
+            "name": recipe.name,
             "recipe_text": recipe.text,
             "recipe_hash": recipe.hash,
             "note": recipe.note,
@@ -107,6 +109,7 @@ def _layer_tasks(recipe: Recipe) -> tuple[LayerTask, ...]:
             schema=schema.layer(layer.name),
             required=layer.required,
             min_valid=layer.min_valid,
+            source=layer.source,
             dated=layer.when != "static",
         )
         for layer in ordered
@@ -215,6 +218,7 @@ def layers_to_json(layers: Iterable[LayerTask]) -> list[dict[str, Any]]:
             "schema": t.schema.to_json(),
             "required": t.required,
             "min_valid": t.min_valid,
+            "source": t.source.to_json(),
             "dated": t.dated,
         }
         for t in layers
@@ -228,6 +232,7 @@ def layers_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[LayerTask, ...]
             schema=LayerSchema.from_json(d["schema"]),
             required=d["required"],
             min_valid=d["min_valid"],
+            source=Source.from_json(d["source"]),
             dated=d["dated"],
         )
         for d in data
@@ -251,14 +256,13 @@ def claimed_tasks(claim: Claim, scenes: Mapping[str, Sequence[Scene]]) -> list[B
         if row["task"] >= 0:
             rows_of.setdefault(row["task"], []).append(row)
     return [
-        _task(number, claim.shard(number), layers, rows_of[number], known)
-        for number in range(claim.n_tasks)
+        _task(number, claim, layers, rows_of[number], known) for number in range(claim.n_tasks)
     ]
 
 
 def _task(
     number: int,
-    shard: int,
+    claim: Claim,
     layers: tuple[LayerTask, ...],
     rows: Sequence[Mapping[str, Any]],
     known: Mapping[str, Mapping[str, Scene]],
@@ -274,7 +278,14 @@ def _task(
                         f"not in the store's scenes file; the claim is damaged: use a new store"
                     )
                 scenes[layer][one] = known[layer][one]
-    return BuildTask(number=number, shard=shard, layers=layers, samples=samples, scenes=scenes)
+    return BuildTask(
+        number=number,
+        shard=claim.shard(number),
+        recipe=claim.meta["name"],
+        layers=layers,
+        samples=samples,
+        scenes=scenes,
+    )
 
 
 def _sample(row: Mapping[str, Any]) -> TaskSample:

@@ -59,7 +59,7 @@ def _layers(plan: Plan, recipe: Recipe, facts: Mapping[str, Any]) -> Table:
         table.add_row(
             name,
             layer.product,
-            _short(layer.source),
+            _short(layer.source.name),
             when,
             _or_dash(facts["listed"], name),
             _or_dash(facts["too_cloudy"], name),

@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import SourceUnavailable, SourceUnreadable
+from catalog.product import Access
 from catalog.scene import Asset
 
 GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
@@ -43,6 +44,9 @@ _LATER = re.compile(r"CURL error|timed? ?out|credential|signature|access ?denied
 _REFUSED_FOR_NOW = (401, 403, 408, 425, 429)
 """Statuses below 500 that may pass: expired tokens, timeouts, rate limits."""
 _CACHE_BYTES = 256 * 2**20
+
+_BlockKey = tuple[str, int, int, int]
+"""File, band, row and column of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,7 @@ class BlockReader:
     cache_bytes: int = _CACHE_BYTES
     gdal_options: Mapping[str, str] = field(default_factory=lambda: GDAL_OPTIONS)
     count: ReadCount = field(default_factory=ReadCount)
-    _blocks: OrderedDict[tuple[str, int, int], npt.NDArray[Any]] = field(
-        default_factory=OrderedDict
-    )
+    _blocks: OrderedDict[_BlockKey, npt.NDArray[Any]] = field(default_factory=OrderedDict)
     _held_bytes: int = 0
 
     @property
@@ -109,7 +111,11 @@ class BlockReader:
         return self._held_bytes
 
     def read(
-        self, asset: Asset, choose: Callable[[SourceGrid], Sequence[Window]]
+        self,
+        asset: Asset,
+        choose: Callable[[SourceGrid], Sequence[Window]],
+        *,
+        access: Access = "open",  # noqa: ARG002
     ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
         """Return the windows of a file that `choose` asks for, given the file's grid.
 
@@ -134,34 +140,39 @@ class BlockReader:
             self.count.files += 1
             grid = _grid(dataset, asset)
             windows = list(choose(grid))
-            blocks = self._fetch(dataset, asset.href, grid, windows)
+            blocks = self._fetch(dataset, asset.href, asset.index, grid, windows)
         return grid, windows, [_cut(blocks, grid, w, asset.nodata) for w in windows]
 
     def _fetch(
         self,
         dataset: Any,  # noqa: ANN401 - rasterio has no types
         href: str,
+        index: int,
         grid: SourceGrid,
         windows: Iterable[Window],
     ) -> dict[tuple[int, int], npt.NDArray[Any]]:
         """All blocks that the windows touch, from the cache or the file."""
         needed = {place for window in windows for place in touched_blocks(grid, window)}
-        held = {p: self._held(href, p) for p in needed if (href, *p) in self._blocks}
+        held = {
+            p: self._held((href, index, *p))
+            for p in needed
+            if (href, index, *p) in self._blocks
+        }
         for run in block_runs(needed - held.keys()):
             rectangle = _run_window(grid, run)
-            values = dataset.read(1, window=rectangle)
+            values = dataset.read(index, window=rectangle)
             self.count.decoded_bytes += values.nbytes
             for place, block in _split_run(grid, run, values):
                 self.count.blocks += 1
                 held[place] = block
-                self._keep((href, *place), block)
+                self._keep((href, index, *place), block)
         return held
 
-    def _held(self, href: str, place: tuple[int, int]) -> npt.NDArray[Any]:
-        self._blocks.move_to_end((href, *place))
-        return self._blocks[(href, *place)]
+    def _held(self, key: _BlockKey) -> npt.NDArray[Any]:
+        self._blocks.move_to_end(key)
+        return self._blocks[key]
 
-    def _keep(self, key: tuple[str, int, int], block: npt.NDArray[Any]) -> None:
+    def _keep(self, key: _BlockKey, block: npt.NDArray[Any]) -> None:
         self._blocks[key] = block
         self._held_bytes += block.nbytes
         while self._held_bytes > self.cache_bytes:

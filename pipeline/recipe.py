@@ -18,17 +18,18 @@ from catalog.area import Region
 from catalog.errors import RecipeError
 from catalog.grid import PatchGrid
 from catalog.products import Product, find_product
+from pipeline.recipe_door import Door
 from pipeline.recipe_errors import problems_of, refuse, syntax_problem
 from pipeline.recipe_file import LimitsSection, RecipeFile
 from pipeline.recipe_resolve import (
     Context,
-    Door,
     resolve_anchor,
     resolve_grid,
     resolve_layer,
     resolve_regions,
     resolve_split,
 )
+from pipeline.recipe_sources import resolve_sources
 from pipeline.recipe_terms import Calendar, Layer, Period, SplitRule
 from stores.schema import BandSchema, Codec, LayerSchema, StoreSchema
 
@@ -124,7 +125,7 @@ def _resolve(file: RecipeFile, text: str, path: Path, door: Door) -> Recipe:
     period = Period(file.period[0], file.period[1])
     grid = resolve_grid(file.grid)
     regions = resolve_regions(file.area, path.parent, door)
-    context = Context(file.source, grid, path.parent)
+    context = Context(resolve_sources(file, path.parent, door), grid)
     layers = {
         name: resolve_layer(name, section, context, door)
         for name, section in file.layers.items()

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
-from catalog.products import PRODUCTS, Product
 from pipeline.recipe_errors import words_of
 from pipeline.recipe_file import SECTIONS, Section
 
@@ -18,6 +17,8 @@ products. `geoloupe plan recipe.toml` checks it and says what it would cost;
 Unknown keys are refused, and problems are listed together, each with its dotted key, the
 value and what to write instead. Names of files are relative to the recipe. Two recipes that
 ask for the same have the same hash, whatever their comments, order of keys or limits.
+Products and their bands are listed in [products.md](products.md) and by `geoloupe products`.
+Credentials never stand in a recipe; see [archives.md](archives.md).
 
 This page is generated from the program by `python -m pipeline.recipe_doc > docs/recipe.md`.
 
@@ -68,7 +69,7 @@ _TITLES: Mapping[str, str] = {
 def describe_recipe() -> str:
     """Return the reference of the recipe file in Markdown."""
     sections = [_describe_section(place, model) for place, model in SECTIONS.items()]
-    return "\n".join([_HEAD, *sections, _describe_products()])
+    return "\n".join([_HEAD, *sections])
 
 
 def _describe_section(place: str, model: type[Section]) -> str:
@@ -110,16 +111,6 @@ def _toml(value: object) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _describe_products() -> str:
-    head = ["## Products and their bands", "", "| product | what | bands |", "|---|---|---|"]
-    return "\n".join([*head, *(_product_row(p) for p in PRODUCTS.values()), ""])
-
-
-def _product_row(product: Product) -> str:
-    bands = ", ".join(f"`{b.key}` {b.gsd_m:g} m" for b in product.bands)
-    return f"| `{product.key}` | {product.title} | {bands} |"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from pydantic import (
     field_validator,
 )
 
-from catalog.products import PRODUCTS, find_product
+from catalog.product import Access
+from catalog.products import find_product
+from catalog.providers.source import MAX_ITEMS
 from pipeline.recipe_values import (
     Box,
     Days,
@@ -118,15 +120,16 @@ class LayerSection(Section):
     """Name of the collection there, if it differs from the one in the product table."""
     when: (
         Annotated[
-            Annotated[Literal["window", "static", "year"], Tag("word")]
+            Annotated[Literal["window", "hour", "static", "year"], Tag("word")]
             | Annotated[MonthsSection, Tag("table")],
             Discriminator(shape_of),
-            Says('"window", "static", "year" or { months = [6, 8] }'),
+            Says('"window", "hour", "static", "year" or { months = [6, 8] }'),
         ]
         | None
     ) = None
-    """Which scenes may fill it: within `window_days` of the anchor, any, those of the anchor's
-    year, or those of a span of months. Default: by product (terrain and labels are static)."""
+    """Which scenes may fill it: within `window_days` of the anchor, within half an hour, any,
+    those of the anchor's year, or those of a span of months. Default: by product (terrain and
+    labels are static, hourly fields match the hour)."""
     pick: Literal["nearest", "clearest"] = "nearest"
     """With a span of months: prefer the scene nearest in time to the anchor, or the
     clearest."""
@@ -148,6 +151,24 @@ class LayerSection(Section):
         if "product" in info.data:
             check_bands(find_product(info.data["product"]), value)
         return value
+
+
+class SourceSection(Section):
+    """An archive under a name of your own, or a known archive at another address."""
+
+    url: Text | None = None
+    """Address of its API. Needed unless the section's name is a known archive."""
+    like: Text | None = None
+    """The known archive that it speaks like: names of collections and assets, and how files
+    are opened. Default: the section's name, or any STAC API."""
+    access: Access | None = None
+    """How its files are opened: `"open"`, `"planetary-computer"` (signed URLs), `"earthdata"`
+    (bearer token), `"requester-pays"`. Default: as the archive it is like."""
+    project: Text | None = None
+    """Cloud project that Earth Engine requests are charged to. Default: the environment's
+    `GOOGLE_CLOUD_PROJECT`."""
+    max_items: Pixels = MAX_ITEMS
+    """Items of one search above which planning stops and says so."""
 
 
 class SplitSection(Section):
@@ -203,8 +224,10 @@ class RecipeFile(Section):
     window_days: NotNegative = 7.0
     """Largest gap between a scene and its anchor on either side, days."""
     source: Text | None = None
-    """Where scenes are listed: `"earth-search"`, `"planetary-computer"`, the URL of a STAC API,
-    or a folder with an `items.json` (relative to the recipe). Layers may have their own."""
+    """Where scenes are listed: a known archive (`"earth-search"`, `"planetary-computer"`,
+    `"lpdaac"`, `"usgs"`, `"earth-engine"`, `"gesdisc"`, `"g5nr"`), the name of a
+    `[sources.<name>]` section, the URL of a STAC API, or a folder (relative to the recipe) with
+    an `items.json` or with files as their producer delivers them. Layers may have their own."""
     codec: Literal["lz4", "zstd"] = "lz4"
     """Compression of the store: `"lz4"` reads faster, `"zstd"` is smaller."""
     area: AreaSection
@@ -215,6 +238,8 @@ class RecipeFile(Section):
         Mapping[LayerName, LayerSection], Field(min_length=1), Says("[layers.<name>] sections")
     ]
     """What is stored for each cell; see below."""
+    sources: Annotated[Mapping[Text, SourceSection], Says("[sources.<name>] sections")] = {}
+    """Archives of your own; see below."""
     split: SplitSection = SplitSection()
     """How cells are dealt; see below."""
     limits: LimitsSection = LimitsSection()
@@ -228,10 +253,8 @@ SECTIONS: Mapping[str, type[Section]] = {
     "anchor": CalendarSection,
     "layers.<name>": LayerSection,
     "layers.<name>.when": MonthsSection,
+    "sources.<name>": SourceSection,
     "split": SplitSection,
     "limits": LimitsSection,
 }
 """Every table that a recipe may hold, by its dotted place."""
-
-KNOWN_SOURCES = tuple(sorted({a for p in PRODUCTS.values() for a in p.archives} - {"stac"}))
-"""Archives that a recipe may name by a word."""

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from catalog.area import Region, box_regions, geojson_regions, mgrs_regions, point_regions
-from catalog.errors import GeoloupeError, RecipeError, nearest_choice
+from catalog.errors import nearest_choice
 from catalog.grid import PatchGrid
 from catalog.match import Months, When
 from catalog.products import find_product
+from pipeline.recipe_door import Door
 from pipeline.recipe_file import (
-    KNOWN_SOURCES,
     AreaSection,
     CalendarSection,
     GridSection,
@@ -21,40 +20,18 @@ from pipeline.recipe_file import (
     MonthsSection,
     SplitSection,
 )
+from pipeline.recipe_sources import NOWHERE, SourceBook
 from pipeline.recipe_terms import Calendar, Layer, Period, SplitRule
 
 _DEFAULT_BLOCK_CELLS = 10
-T = TypeVar("T")
-
-
-class Door:
-    """Collects problems, so that the user sees all of them at once."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def refuse(self, key: str, why: str) -> None:
-        """Note a problem, once."""
-        problem = f"{key}: {why}"
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-    def admit(self, key: str, make: Callable[[], T], otherwise: T) -> T:
-        """Return what `make` makes; if it refuses, note why and return `otherwise`."""
-        try:
-            return make()
-        except GeoloupeError as err:
-            self.refuse(key, str(err))
-            return otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What layers take from the rest of the recipe."""
 
-    source: str | None
+    sources: SourceBook
     grid: PatchGrid
-    folder: Path
 
 
 def resolve_grid(section: GridSection) -> PatchGrid:
@@ -111,8 +88,8 @@ def resolve_layer(name: str, section: LayerSection, recipe: Context, door: Door)
         gsd_m=door.admit(f"{key}.gsd_m", lambda: _gsd(section, recipe.grid), recipe.grid.gsd_m),
         source=door.admit(
             f"{key}.source" if section.source else "source",
-            lambda: _source(section.source or recipe.source, recipe.folder),
-            "",
+            lambda: recipe.sources.find(section.source, find_product(section.product)),
+            NOWHERE,
         ),
         collection=section.collection,
         when=when,
@@ -129,30 +106,6 @@ def _gsd(section: LayerSection, grid: PatchGrid) -> float:
     gsd_m = section.gsd_m or max(float(finest), grid.gsd_m)
     grid.size_at(gsd_m)
     return gsd_m
-
-
-def _source(source: str | None, folder: Path) -> str:
-    known = ", ".join(map(repr, KNOWN_SOURCES))
-    if source is None:
-        raise RecipeError(
-            f"missing; write a known archive ({known}), the URL of a STAC API, or a folder "
-            "with an items.json, here or in each layer"
-        )
-    if source in KNOWN_SOURCES or source.startswith(("http://", "https://")):
-        return source
-    path = (folder / source).resolve()
-    items = path / "items.json" if path.is_dir() else path
-    if items.is_file():
-        return str(items)
-    raise RecipeError(
-        f"{source!r} is neither a known archive ({known}) nor a URL, and there is no file "
-        f"{items}{_almost(source)}"
-    )
-
-
-def _almost(source: str) -> str:
-    close = get_close_matches(source.lower(), KNOWN_SOURCES, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def resolve_anchor(

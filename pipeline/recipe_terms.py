@@ -7,6 +7,7 @@ from typing import Literal
 
 from catalog.grid import Cell, PatchGrid
 from catalog.match import LayerRule, When
+from catalog.providers.source import Source
 from catalog.split import Assigned, Split, assign_blocks, assign_regions
 
 _NOON = time(12, tzinfo=UTC)
@@ -80,8 +81,8 @@ class Layer:
     product: str
     bands: tuple[str, ...]
     gsd_m: float
-    source: str
-    """A known archive's name, the URL of a STAC API, or the absolute path of an items file."""
+    source: Source
+    """Where its scenes are listed."""
     collection: str | None
     """Name of the collection there; None for the one in the product table."""
     when: When

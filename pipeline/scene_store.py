@@ -16,7 +16,8 @@ from catalog.grid import Cell, PatchGrid
 from catalog.match import Match, Pass
 from catalog.products import PRODUCTS, Product, find_product
 from catalog.providers.items import read_item
-from catalog.providers.stac import Bounds
+from catalog.providers.query import Bounds
+from catalog.providers.source import stac_source
 from catalog.scene import Scene
 from pipeline.cluster import OnReport, run_in_order
 from pipeline.plan import claimed_tasks, layers_to_json, plan_samples
@@ -62,14 +63,15 @@ def build_scene_store(
     product = _product_of(item)
     quality = (product.quality.band,) if product.quality.band else ()
     base = item_href if "://" in item_href else str(Path(item_href).resolve())
-    scene = read_item(item, product, source="scene", bands=(*bands, *quality), base_href=base)
+    source = stac_source(base)
+    scene = read_item(item, product, source=source, bands=(*bands, *quality), base_href=base)
     grid = _own_grid(scene, bands[0])
     schema = StoreSchema(
         name=scene.id,
         grid=grid.describe(),
         layers=(layer_schema(layer, product, bands, grid.gsd_m, grid.size_px),),
     )
-    task = LayerTask(schema=schema.layers[0], required=True, min_valid=0.0)
+    task = LayerTask(schema=schema.layers[0], required=True, min_valid=0.0, source=source)
     cells = _touched_cells(grid, scene, box)
     matches = [
         Match(
@@ -87,6 +89,7 @@ def build_scene_store(
     root = open_root(uri)
     paths = save_scenes(root, {layer: (scene,)})
     meta = {
+        "name": scene.id,
         "recipe_text": f"# one scene: {item_href}\n",
         "recipe_hash": scene.id,
         "layers": layers_to_json((task,)),
@@ -137,7 +140,7 @@ def _load_item(href: str) -> Mapping[str, Any]:
 def _product_of(item: Mapping[str, Any]) -> Product:
     collection = str(item.get("collection", ""))
     for product in PRODUCTS.values():
-        if any(a.collection == collection for a in product.archives.values()):
+        if any(collection in a.collections for a in product.archives.values()):
             return product
     raise ItemError(
         f"item {item.get('id')!r} is of collection {collection!r}, which no product has; "

@@ -11,14 +11,9 @@ import shapely
 from catalog.errors import QueryError
 from catalog.grid import Cell, footprints
 from catalog.products import find_product
-from catalog.providers.stac import (
-    Bounds,
-    Retries,
-    SceneQuery,
-    SearchResult,
-    search,
-    stac_endpoint,
-)
+from catalog.providers.listing import open_source
+from catalog.providers.query import Bounds, Retries, SceneQuery, SearchResult
+from catalog.providers.source import Source
 from catalog.scene import Scene
 from pipeline.recipe import Layer, Recipe
 
@@ -47,7 +42,7 @@ class Found:
 class _Subject:
     """Layers with the same subject share one search."""
 
-    source: str
+    source: Source
     collection: str | None
     product: str
     span: tuple[datetime, datetime] | None
@@ -79,14 +74,12 @@ def search_scenes(
         layers_of.setdefault(_subject(layer, recipe, now), []).append(layer)
     results: dict[str, SearchResult] = {}
     with ExitStack() as servers:
-        urls = {
-            source: servers.enter_context(stac_endpoint(source))
-            for source in sorted({subject.source for subject in layers_of})
+        ask = {
+            source: servers.enter_context(open_source(source, retries=retries))
+            for source in {subject.source: None for subject in layers_of}
         }
         for subject, layers in layers_of.items():
-            result = search(
-                _query(subject, layers, boxes), urls[subject.source], retries=retries
-            )
+            result = ask[subject.source](_query(subject, layers, boxes))
             on_search(subject.product, len(result.scenes))
             results |= {layer.name: result for layer in layers}
     _require_anchors(recipe, boxes, results)
@@ -167,7 +160,7 @@ def _require_anchors(
     refused = results[recipe.anchor].refused
     why = f"; {len(refused)} items were refused, the first: {refused[0]}" if refused else ""
     raise QueryError(
-        f"{layer.source} lists no scene of {layer.product!r} for the anchor layer "
+        f"{layer.source.name} lists no scene of {layer.product!r} for the anchor layer "
         f"{layer.name!r} around longitude {boxes[0][0]:.2f}, latitude {boxes[0][1]:.2f} in the "
         f"period of the recipe{why}; check area (longitude comes first), period and source"
     )

@@ -9,6 +9,7 @@ import shapely
 
 from catalog.errors import SourceUnreadable
 from catalog.grid import Cell
+from catalog.providers.source import Source
 from catalog.scene import Asset, Scene
 from stores.schema import LayerSchema
 
@@ -24,6 +25,8 @@ class LayerTask:
     required: bool
     min_valid: float
     """Least usable fraction of a patch, 0 to 1."""
+    source: Source
+    """Where its files are; decides no pixel."""
     dated: bool = True
     """Whether its scenes' times mean anything; terrain and labels are not dated."""
 
@@ -73,6 +76,8 @@ class BuildTask:
     number: int
     """Place in the claim, from 0."""
     shard: int
+    recipe: str
+    """Name of the recipe, for archives that account by it."""
     layers: tuple[LayerTask, ...]
     """The anchor's layer first."""
     samples: tuple[TaskSample, ...]

@@ -12,6 +12,8 @@ _QA_PIXEL_UNUSABLE = 0b11111
 """Bits 0 to 4 of QA_PIXEL: fill, dilated cloud, cirrus, cloud, cloud shadow (LSDS-1619)."""
 _SCL_USABLE = (2, 4, 5, 6, 7, 11)
 """Dark area, vegetation, bare soil, water, unclassified, snow (ESA PSD, SCL legend)."""
+_FMASK_UNUSABLE = 0b1110
+"""Bits 1 to 3 of HLS Fmask: cloud, adjacent to cloud or shadow, cloud shadow (HLS v2 guide)."""
 
 Valid = npt.NDArray[np.bool_]
 Rule = Callable[[npt.NDArray[np.integer]], Valid]
@@ -36,6 +38,26 @@ def sentinel2_scl(raw: npt.NDArray[np.integer]) -> Valid:
     return np.isin(raw, _SCL_USABLE)
 
 
+def hls_fmask(raw: npt.NDArray[np.integer]) -> Valid:
+    """Usable: neither cloud, nor next to it, nor shadow. Bit 0 is reserved, snow is usable.
+
+    Args:
+        raw: Fmask values, `(y, x)`.
+    """
+    usable: Valid = (raw.astype(np.uint8) & _FMASK_UNUSABLE) == 0
+    return usable
+
+
+def planet_udm2(raw: npt.NDArray[np.integer]) -> Valid:
+    """Usable where the clear map says 1.
+
+    Args:
+        raw: Band 1 of UDM2, `(y, x)`.
+    """
+    usable: Valid = raw == 1
+    return usable
+
+
 def every_value(raw: npt.NDArray[np.integer]) -> Valid:
     """Usable wherever there is a value at all; for products without a quality band."""
     return np.ones(raw.shape, dtype=bool)
@@ -45,6 +67,8 @@ RULES: Mapping[QualityRule, Rule] = MappingProxyType(
     {
         "landsat-qa-pixel": landsat_qa_pixel,
         "sentinel2-scl": sentinel2_scl,
+        "hls-fmask": hls_fmask,
+        "planet-udm2": planet_udm2,
         "nodata-only": every_value,
     }
 )

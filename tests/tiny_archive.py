@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from catalog.grid import Cell
 from catalog.products import Band, find_product
 from catalog.providers.items import read_item
+from catalog.providers.source import stac_source
 from catalog.scene import Scene
 from pipeline.task import BuildTask, LayerTask, TaskSample
 from stores.schema import BandSchema, LayerSchema
@@ -93,7 +94,9 @@ class TinyArchive:
         """Return the scene of an item, all its files named absolutely."""
         keys = find_product(product).archive("stac").assets
         base = f"{self.folder}/"
-        return read_item(item, find_product(product), source="", bands=keys, base_href=base)
+        return read_item(
+            item, find_product(product), source=stac_source(base), bands=keys, base_href=base
+        )
 
     def file(self, scene: str, band: str) -> Path:
         """Return the path of one file."""
@@ -152,7 +155,7 @@ def _item(
         "type": "Feature",
         "stac_version": "1.0.0",
         "id": name,
-        "collection": find_product(product).archive("stac").collection,
+        "collection": find_product(product).archive("stac").collections[0],
         "geometry": geometry,
         "bbox": [min(lon), min(lat), max(lon), max(lat)],
         "properties": {
@@ -223,7 +226,9 @@ def layer_task(
         attribution="",
         citation="",
     )
-    return LayerTask(schema=schema, required=required, min_valid=min_valid)
+    return LayerTask(
+        schema=schema, required=required, min_valid=min_valid, source=stac_source("here")
+    )
 
 
 def make_task(
@@ -236,6 +241,7 @@ def make_task(
     return BuildTask(
         number=0,
         shard=0,
+        recipe="tiny",
         layers=tuple(layers),
         samples=tuple(
             TaskSample(

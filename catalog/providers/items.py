@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import ItemError
 from catalog.products import Archive, Band, Product
+from catalog.providers.source import Source
 from catalog.scene import Asset, Scene
 
 
@@ -19,7 +20,7 @@ def read_item(
     item: Mapping[str, Any],
     product: Product,
     *,
-    source: str,
+    source: Source,
     bands: Iterable[str],
     base_href: str = "",
 ) -> Scene:
@@ -31,7 +32,7 @@ def read_item(
     Args:
         item: A STAC item as parsed from JSON.
         product: What the item is an item of.
-        source: Archive that listed it; decides the names of assets.
+        source: Archive that listed it; its dialect decides the names of assets.
         bands: Keys of the bands that must be there.
         base_href: What relative hrefs are relative to.
 
@@ -55,7 +56,7 @@ def read_item(
 def _scene(
     item: Mapping[str, Any],
     product: Product,
-    source: str,
+    source: Source,
     bands: Iterable[str],
     base_href: str,
 ) -> Scene:
@@ -68,7 +69,8 @@ def _scene(
     return Scene(
         id=item_id,
         product=product.key,
-        source=source,
+        source=source.name,
+        access=source.access_to(product),
         platform=str(properties.get("platform") or "").lower(),
         time=_time(item_id, properties),
         footprint=_footprint(item),
@@ -80,12 +82,12 @@ def _scene(
 
 
 def _asset_names(
-    item: Mapping[str, Any], product: Product, source: str, bands: Iterable[str]
+    item: Mapping[str, Any], product: Product, source: Source, bands: Iterable[str]
 ) -> dict[str, str]:
     """Band key -> asset name, by the first archive whose names are all there."""
     wanted = list(bands)
     present = item.get("assets") or {}
-    own = product.archive(source)
+    own = product.archive(source.dialect)
     dialects: list[Archive] = [own, *(a for a in product.archives.values() if a is not own)]
     for archive in dialects:
         names = {key: archive.assets[key] for key in wanted if key in archive.assets}
@@ -104,7 +106,7 @@ def _asset(
     name: str,
     product: Product,
     band: Band,
-    source: str,
+    source: Source,
     base_href: str,
 ) -> Asset:
     asset = item["assets"][name]
@@ -128,7 +130,7 @@ def _asset(
 
 
 def _offset(
-    stated: float | None, item: Mapping[str, Any], product: Product, band: Band, source: str
+    stated: float | None, item: Mapping[str, Any], product: Product, band: Band, source: Source
 ) -> float:
     """Offset of the file's raw values.
 
@@ -138,7 +140,7 @@ def _offset(
     """
     if product.key != "sentinel-2-l2a" or band.kind != "reflectance":
         return float(band.source_offset if stated is None else stated)
-    if source == "earth-search" and item.get("collection") == "sentinel-2-l2a":
+    if source.dialect == "earth-search" and item.get("collection") == "sentinel-2-l2a":
         return 0.0
     if stated is not None:
         return float(stated)

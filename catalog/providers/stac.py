@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlparse
@@ -18,19 +17,9 @@ from requests.exceptions import RequestException
 from urllib3.util.retry import Retry
 
 from catalog.errors import ItemError, QueryError
-from catalog.products import Product
 from catalog.providers.items import read_item
-from catalog.providers.local import serve_archive
+from catalog.providers.query import Retries, SceneQuery, SearchResult
 from catalog.scene import Scene
-
-ARCHIVES = {
-    "earth-search": "https://earth-search.aws.element84.com/v1",
-    "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
-}
-"""Known archives, by the name a recipe uses."""
-
-Bounds = tuple[float, float, float, float]
-"""(west, south, east, north), degrees; west < east."""
 
 _NOT_STAC = (STACError, ClientTypeError, AttributeError, KeyError, TypeError, ValueError)
 """What the client raises when an answer is not what a STAC API would say."""
@@ -39,70 +28,7 @@ _SLAB = timedelta(days=92)
 _PAGE = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneQuery:
-    """What to ask an archive."""
-
-    product: Product
-    source: str
-    """A known archive, a URL, or the path of a local archive."""
-    bands: tuple[str, ...]
-    """Band keys that a scene must offer, the quality band included."""
-    boxes: tuple[Bounds, ...]
-    start: datetime | None = None
-    """First instant asked for; None together with `end` for static products."""
-    end: datetime | None = None
-    """First instant no longer asked for."""
-    collection: str | None = None
-    """Collection id, if it differs from the product table's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """How patiently an archive is asked."""
-
-    attempts: int = 5
-    backoff_s: float = 0.5
-    """Half the wait before the third attempt (the second comes at once); doubles each time.
-    A `Retry-After` header is obeyed instead."""
-    timeout_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What an archive answered."""
-
-    scenes: tuple[Scene, ...]
-    """In order of time, then id; no id twice."""
-    refused: tuple[str, ...] = ()
-    """One reason per item that is not a usable scene of the product."""
-    requests: int = field(default=0, compare=False)
-
-
-def archive_name(source: str) -> str:
-    """Return the name of a known archive given by its URL; any other source as it is.
-
-    Example:
-        >>> archive_name("https://earth-search.aws.element84.com/v1/")
-        'earth-search'
-    """
-    names = {url: name for name, url in ARCHIVES.items()}
-    return names.get(source.rstrip("/"), source)
-
-
-@contextmanager
-def stac_endpoint(source: str) -> Iterator[str]:
-    """Yield the URL of the STAC API behind `source`; serve local archives meanwhile."""
-    if source in ARCHIVES:
-        yield ARCHIVES[source]
-    elif urlparse(source).scheme in ("http", "https"):
-        yield source
-    else:
-        with serve_archive(source) as url:
-            yield url
-
-
-def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> SearchResult:
+def search_stac(query: SceneQuery, url: str, *, retries: Retries | None = None) -> SearchResult:
     """Return every scene the API at `url` lists for `query`.
 
     Limits on cloud and the order of results are applied by the caller: not every API
@@ -112,8 +38,6 @@ def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> Se
         QueryError: If the API cannot be reached, keeps failing, or answers nonsense.
     """
     policy = retries or Retries()
-    archive = query.product.archive(archive_name(query.source))
-    collection = query.collection or archive.collection
     io = _CountingIO(
         timeout=policy.timeout_s,
         max_retries=Retry(
@@ -126,10 +50,10 @@ def search(query: SceneQuery, url: str, *, retries: Retries | None = None) -> Se
     )
     # A proxy of the environment does not know a server on this very machine.
     io.session.trust_env = urlparse(url).hostname not in _LOOPBACK
-    with _as_query_error(url, collection, query, policy), warnings.catch_warnings():
+    with _as_query_error(url, query, policy), warnings.catch_warnings():
         warnings.simplefilter("error", PystacClientWarning)
         client = Client.open(url, stac_io=io)
-        items = list(_items(client, query, collection))
+        items = list(_items(client, query))
     scenes, refused = _read(items, query)
     return SearchResult(scenes=scenes, refused=refused, requests=io.requests)
 
@@ -144,11 +68,11 @@ class _CountingIO(StacApiIO):
         return super().request(*args, **kwargs)
 
 
-def _items(client: Client, query: SceneQuery, collection: str) -> Iterator[dict[str, Any]]:
+def _items(client: Client, query: SceneQuery) -> Iterator[dict[str, Any]]:
     for box in query.boxes:
         for start, end in _slabs(query.start, query.end):
             found = client.search(
-                collections=[collection],
+                collections=list(query.collections),
                 bbox=list(box),
                 datetime=f"{_rfc3339(start)}/{_rfc3339(end)}" if start and end else None,
                 limit=_PAGE,
@@ -180,12 +104,11 @@ def _read(
     items: Sequence[dict[str, Any]], query: SceneQuery
 ) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
     """Scenes inside the period, each id once, and why other items were refused."""
-    source = archive_name(query.source)
     scenes: dict[str, Scene] = {}
     refused: dict[str, str] = {}
     for item in items:
         try:
-            scene = read_item(item, query.product, source=source, bands=query.bands)
+            scene = read_item(item, query.product, source=query.source, bands=query.bands)
         except ItemError as err:
             refused[str(item.get("id"))] = str(err)
             continue
@@ -202,11 +125,10 @@ def _inside(time: datetime, query: SceneQuery) -> bool:
 
 
 @contextmanager
-def _as_query_error(
-    url: str, collection: str, query: SceneQuery, policy: Retries
-) -> Iterator[None]:
+def _as_query_error(url: str, query: SceneQuery, policy: Retries) -> Iterator[None]:
     """Wrap what the client raises in one message that names the request."""
-    asked = f"STAC search at {url} for collection {collection!r}"
+    names = ", ".join(map(repr, query.collections))
+    asked = f"STAC search at {url} for collection {names}"
     if query.start and query.end:
         last = query.end - timedelta(microseconds=1)
         asked += f", {query.start:%Y-%m-%d}/{last:%Y-%m-%d},"

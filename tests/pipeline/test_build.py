@@ -194,10 +194,10 @@ def test_an_unreadable_only_candidate_rejects_the_sample(pair, archive, spoil, b
 class Flaky(BlockReader):
     """A reader for whom one file is out of reach for now."""
 
-    def read(self, asset, choose):
+    def read(self, asset, choose, *, access="open"):
         if asset.href.endswith("S_nir.tif"):
             raise SourceUnavailable(f"{asset.href} answered 503")
-        return super().read(asset, choose)
+        return super().read(asset, choose, access=access)
 
 
 def test_a_fault_that_may_pass_fails_the_task_and_is_never_a_row(pair):

@@ -74,7 +74,7 @@ def test_the_belgian_recipe_holds_one_cell_and_two_layers():
         "landsat": 20,
         "sentinel2": 60,
     }
-    assert {layer.source for layer in recipe.layers.values()} == {str(items.resolve())}
+    assert {layer.source.url for layer in recipe.layers.values()} == {str(items.resolve())}
 
 
 def test_defaults_are_worked_out(folder):
@@ -86,7 +86,7 @@ def test_defaults_are_worked_out(folder):
     landsat, sentinel2 = recipe.layers.values()
     assert (landsat.name, landsat.gsd_m, landsat.when) == ("landsat", 30.0, "window")
     assert (sentinel2.gsd_m, sentinel2.required, sentinel2.min_valid) == (10.0, True, 0.95)
-    assert landsat.source == str(folder / "archive" / "items.json")
+    assert landsat.source.url == str(folder / "archive" / "items.json")
     assert recipe.split.block_m == 6000.0
     assert recipe.limits.max_failed == 0.05
 
@@ -122,14 +122,14 @@ def test_a_span_of_months_and_a_calendar_anchor(folder):
 def test_known_archives_and_urls_are_kept_as_they_are(folder):
     for source in ("earth-search", "planetary-computer", "http://127.0.0.1:8080/"):
         recipe = parse(folder, ('source = "archive"', f'source = "{source}"'))
-        assert recipe.layers["landsat"].source == source
+        assert recipe.layers["landsat"].source.name == source
 
 
 def test_a_layer_may_have_its_own_source(folder):
     own = ("[layers.landsat]", '[layers.landsat]\nsource = "earth-search"\ncollection = "c"')
     layers = parse(folder, own).layers
-    assert (layers["landsat"].source, layers["landsat"].collection) == ("earth-search", "c")
-    assert layers["sentinel2"].source.endswith("items.json")
+    assert (layers["landsat"].source.name, layers["landsat"].collection) == ("earth-search", "c")
+    assert layers["sentinel2"].source.url.endswith("items.json")
 
 
 def test_an_end_day_is_wholly_inside_and_now_is_the_moment_of_asking(folder):

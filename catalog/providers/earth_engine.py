@@ -1,0 +1,9 @@
+"""Earth Engine lists images."""
+
+from catalog.errors import QueryError
+from catalog.providers.query import Retries, SceneQuery, SearchResult
+
+
+def search_earth_engine(query: SceneQuery, *, retries: Retries) -> SearchResult:
+    """Return every scene listed for `query`."""
+    raise QueryError(f"not written yet: {query.source.name} {retries}")
