@@ -32,6 +32,20 @@ Access = Literal["open", "planetary-computer", "earthdata", "requester-pays", "e
 """How the files of an archive are opened: freely, with signed URLs, with a bearer token, at the
 reader's own cost, or by asking Earth Engine for pixels."""
 
+NAMED = frozenset(
+    {
+        "earth-search",
+        "planetary-computer",
+        "lpdaac",
+        "usgs",
+        "earth-engine",
+        "gesdisc",
+        "g5nr",
+        "files",
+    }
+)
+"""Dialects of archives that are known: a product without an entry for one is not there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
@@ -142,10 +156,10 @@ class Product:
         Raises:
             RecipeError: If the product is in no such archive.
         """
-        found = self.archives.get(dialect) or self.archives.get("stac")
-        if found is None or (
-            dialect in ("earth-engine", "files") and dialect not in self.archives
-        ):
+        found = self.archives.get(dialect)
+        if found is None and dialect not in NAMED:
+            found = self.archives.get("stac")
+        if found is None:
             known = ", ".join(sorted(self.archives))
             raise RecipeError(
                 f"product {self.key!r} is not in archive {dialect!r}; it is in: {known}"

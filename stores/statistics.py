@@ -6,48 +6,14 @@ Integer layers are summed exactly, so that any order of tasks gives the same num
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import StoreError
+from stores.bins import Bins, bins_of
 from stores.schema import BandSchema, LayerSchema
-
-
-@dataclass(frozen=True, slots=True)
-class Bins:
-    """Equal bins of a histogram; values beyond either end count in the outermost bin."""
-
-    low: float
-    high: float
-    count: int
-    unit: str
-    """Unit of `low` and `high`."""
-
-    @property
-    def edges(self) -> npt.NDArray[np.float64]:
-        """Edges of the bins, `(count + 1,)`."""
-        return np.linspace(self.low, self.high, self.count + 1)
-
-    def place(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Return the bin of each value."""
-        step = (self.high - self.low) / self.count
-        return np.clip((values - self.low) / step, 0, self.count - 1).astype(np.int64)
-
-
-BINS: Mapping[str, Bins] = MappingProxyType(
-    {
-        "reflectance": Bins(-0.1, 1.1, 240, "1"),
-        "temperature": Bins(220, 340, 240, "K"),
-        "backscatter": Bins(-40, 15, 220, "dB"),
-        "elevation": Bins(-500, 9000, 380, "m"),
-        "class": Bins(-0.5, 255.5, 256, "class"),
-        "quality": Bins(-0.5, 255.5, 256, "class"),
-    }
-)
-"""Kind of quantity -> bins, in physical units; backscatter in decibel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +40,7 @@ class BandStatistics:
     @property
     def bins(self) -> Bins:
         """Bins of the histogram."""
-        return BINS[self.kind]
+        return bins_of(self.kind, self.unit, self.key)
 
     @property
     def mean(self) -> float:
@@ -251,14 +217,17 @@ def _measure_band(
         raw_squares=squares,
         raw_low=float(values.min()) if len(values) else None,
         raw_high=float(values.max()) if len(values) else None,
-        histogram=_histogram(band.kind, values * layer.scale + layer.offset, weights),
+        histogram=_histogram(
+            bins_of(band.kind, band.unit, band.key),
+            values * layer.scale + layer.offset,
+            weights,
+        ),
     )
 
 
 def _histogram(
-    kind: str, physical: npt.NDArray[np.float64], weights: npt.NDArray[np.int64]
+    bins: Bins, physical: npt.NDArray[np.float64], weights: npt.NDArray[np.int64]
 ) -> tuple[int, ...]:
-    bins = BINS[kind]
     if bins.unit == "dB":
         physical = 10 * np.log10(np.maximum(physical, 1e-12))
     counts = np.bincount(bins.place(physical), weights=weights, minlength=bins.count)

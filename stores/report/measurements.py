@@ -103,4 +103,6 @@ def _number(value: float | None) -> str:
     size = abs(value)
     if value == round(value) and size >= 1:
         return f"{value:.0f}"
+    if 0 < size < 1e-3:
+        return f"{value:.3g}"
     return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1000 else f"{value:.0f}"

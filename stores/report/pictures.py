@@ -7,6 +7,7 @@ two pictures may be compared. Pixels without data are transparent.
 import base64
 import colorsys
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,13 +53,20 @@ def shared_stretch(stacks: Iterable[Floats], percent: tuple[float, float]) -> St
     pooled = np.concatenate(values) if values else np.empty(0)
     if not pooled.size:
         return Stretch((0.0,), (1.0,))
-    low, high = (_two_digits(float(v)) for v in np.percentile(pooled, percent))
+    ends = [float(v) for v in np.percentile(pooled, percent)]
+    low, high = (_readable(v, ends[1] - ends[0]) for v in ends)
     return Stretch((low,), (high if high > low else low + max(abs(low), 1.0) * 0.01,))
 
 
-def _two_digits(value: float) -> float:
-    """Two significant decimals below one, whole numbers above a hundred: readable limits."""
-    return round(value, 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0)
+def _readable(value: float, span: float) -> float:
+    """Round a limit: two decimals below ten, whole numbers above a hundred, as a rule.
+
+    More digits where the span between the limits is so small that rounding would move them
+    by more than a fifth of it, as in masses of dust.
+    """
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    needed = math.ceil(-math.log10(span / 5)) if span > 0 else digits
+    return round(value, max(digits, needed))
 
 
 def stretched(channels: Floats, stretch: Stretch) -> Rgba:
@@ -102,12 +110,8 @@ def elevation_picture(meters: Floats, stretch: Stretch) -> Rgba:
     relief is exaggerated to fill the stretch.
     """
     present = np.isfinite(meters)
-    span = max(stretch.high[0] - stretch.low[0], 1e-6)
-    share = np.clip(np.where(present, meters - stretch.low[0], 0.0) / span, 0.0, 1.0)
-    at = share * (len(_ELEVATION_STOPS) - 1)
-    tint = np.stack(
-        [np.interp(at, range(len(_ELEVATION_STOPS)), stop) for stop in _ELEVATION_STOPS.T], -1
-    )
+    share = _share(meters, stretch, present)
+    tint = _tint(share, _ELEVATION_STOPS)
     shaded = tint * _hill_shade(share)[..., np.newaxis]
     return _rgba(np.clip(np.rint(shaded), 0, 255).astype(np.uint8), present)
 
@@ -119,6 +123,34 @@ def _hill_shade(share: Floats) -> Floats:
     facing = (1.0 + down + right) / np.sqrt(1.0 + down**2 + right**2) / np.sqrt(3.0)
     shade: Floats = np.clip(0.55 + 0.75 * facing, 0.5, 1.15)
     return shade
+
+
+_RAMP_STOPS = np.array(
+    [[46, 30, 84], [52, 94, 141], [33, 145, 140], [94, 201, 98], [253, 231, 37]], float
+)
+
+
+def ramp_picture(values: Floats, stretch: Stretch) -> Rgba:
+    """Return one quantity `(y, x)` from dark violet (least) through green to yellow (most).
+
+    Lightness grows evenly, so that it reads in gray as well. NaN is transparent.
+    """
+    present = np.isfinite(values)
+    color = _tint(_share(values, stretch, present), _RAMP_STOPS)
+    return _rgba(np.rint(color).astype(np.uint8), present)
+
+
+def _share(values: Floats, stretch: Stretch, present: Flags) -> Floats:
+    """How far each value is from the low to the high end, 0 to 1; 0 where there is none."""
+    span = max(stretch.high[0] - stretch.low[0], 1e-30)
+    share: Floats = np.clip(np.where(present, values - stretch.low[0], 0.0) / span, 0.0, 1.0)
+    return share
+
+
+def _tint(share: Floats, stops: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The colors `(y, x, 3)` between equally spaced stops."""
+    at = share * (len(stops) - 1)
+    return np.stack([np.interp(at, range(len(stops)), stop) for stop in stops.T], -1)
 
 
 def class_color(code: int) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from stores.report.pictures import (
     Stretch,
     class_picture,
     elevation_picture,
+    ramp_picture,
     sar_channels,
     shared_stretch,
     stretched,
@@ -23,8 +24,18 @@ from stores.report.pictures import (
 from stores.schema import LayerSchema
 
 Subject = Literal[
-    "true color", "false color", "SAR", "temperature", "elevation", "class", "band", "valid"
+    "true color",
+    "false color",
+    "SAR",
+    "band",
+    "temperature",
+    "elevation",
+    "class",
+    "probability",
+    "atmosphere",
+    "valid",
 ]
+"""What a picture shows, in the order of a row of pictures."""
 _PERCENT = (0.5, 99.5)
 _VISIBLE = ("red", "green", "blue")
 _INFRARED = ("nir", "red", "green")
@@ -33,8 +44,14 @@ _SINGLE: Mapping[str, Subject] = {
     "temperature": "temperature",
     "elevation": "elevation",
     "class": "class",
+    "probability": "probability",
+    "atmosphere": "atmosphere",
     "backscatter": "band",
 }
+_NAMED: tuple[Subject, ...] = ("class", "band", "temperature", "probability", "atmosphere")
+"""Subjects of which a layer may hold several, told apart by the band."""
+_CERTAIN = Stretch((0.0,), (1.0,))
+"""All there is of a probability: the same in every report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +63,13 @@ class View:
     bands: tuple[str, ...] = ()
     timeless: bool = False
     """Whether the gap to the anchor means nothing, as for elevation and labels."""
+    unit: str = "1"
+    """Unit of the band, of pictures that show one."""
 
     @property
     def title(self) -> str:
         """What is shown, and of which layer."""
-        named = self.subject in ("class", "band", "temperature")
-        shown = self.bands[0] if named else self.subject
+        shown = self.bands[0] if self.subject in _NAMED else self.subject
         return self.layer if shown == self.layer else f"{self.layer}, {shown}"
 
 
@@ -80,23 +98,13 @@ def views_of(layers: Sequence[LayerSchema]) -> list[View]:
     for layer in layers:
         for view in _views_of_layer(layer):
             order.setdefault(view.subject, []).append(view)
-    subjects: tuple[Subject, ...] = (
-        "true color",
-        "false color",
-        "SAR",
-        "band",
-        "temperature",
-        "elevation",
-        "class",
-        "valid",
-    )
-    return [view for subject in subjects for view in order.get(subject, [])]
+    return [view for subject in get_args(Subject) for view in order.get(subject, [])]
 
 
 def is_timeless(layer: LayerSchema) -> bool:
     """Return whether a layer's product is not matched in time, as elevation and labels are."""
     product = PRODUCTS.get(layer.product)
-    return product is not None and product.when != "window"
+    return product is not None and product.when in ("static", "year")
 
 
 def _views_of_layer(layer: LayerSchema) -> list[View]:
@@ -111,7 +119,8 @@ def _views_of_layer(layer: LayerSchema) -> list[View]:
     if not views:
         still = is_timeless(layer)
         views += [
-            View(_SINGLE.get(b.kind, "band"), layer.name, (b.key,), still) for b in layer.bands
+            View(_SINGLE.get(b.kind, "band"), layer.name, (b.key,), still, b.unit)
+            for b in layer.bands
         ]
     return [*views, View("valid", layer.name)]
 
@@ -126,6 +135,9 @@ class Stretches:
     """Near infrared, red and green reflectance."""
     temperature: Stretch
     elevation: Stretch
+    ramps: Mapping[View, Stretch]
+    """Stretch of each picture that runs from least to most: probabilities, and fields of the
+    atmosphere, each on a stretch of its own that two models share."""
 
     def of(self, subject: Subject) -> Stretch:
         """Return the stretch of a subject that is shown as plain channels."""
@@ -149,6 +161,13 @@ class Stretches:
             parts.append(f"temperature: {self.temperature} K")
         if "elevation" in subjects:
             parts.append(f"elevation: {self.elevation} m")
+        if "probability" in subjects:
+            parts.append(f"probability: {_CERTAIN}")
+        fields = {v.bands[0]: v for v in views if v.subject == "atmosphere"}
+        parts += [
+            f"{key}: {self.ramps[view]} {view.unit}".removesuffix(" 1")
+            for key, view in fields.items()
+        ]
         return "; ".join(parts)
 
 
@@ -178,7 +197,20 @@ def shared_stretches(
     )
     temperature = shared_stretch(pool(("temperature",), everything), _PERCENT)
     elevation = shared_stretch(pool(("elevation",), everything), (0, 100))
-    return Stretches(visible, infrared, temperature, elevation)
+    return Stretches(visible, infrared, temperature, elevation, _ramps(views, patches))
+
+
+def _ramps(
+    views: Sequence[View], patches: Sequence[Mapping[str, Patch]]
+) -> dict[View, Stretch]:
+    found = {view: _CERTAIN for view in views if view.subject == "probability"}
+    fields = [view for view in views if view.subject == "atmosphere"]
+    stacks: dict[tuple[str, ...], list[Floats]] = {view.bands: [] for view in fields}
+    for view in fields:
+        stacks[view.bands] += [
+            p[view.layer].usable(view.bands) for p in patches if view.layer in p
+        ]
+    return found | {view: shared_stretch(stacks[view.bands], (0, 100)) for view in fields}
 
 
 def draw(view: View, patch: Patch, stretches: Stretches) -> Rgba:
@@ -194,5 +226,7 @@ def draw(view: View, patch: Patch, stretches: Stretches) -> Rgba:
             return elevation_picture(channels[0], stretches.elevation)
         case "class":
             return class_picture(channels[0])
+        case "probability" | "atmosphere":
+            return ramp_picture(channels[0], stretches.ramps[view])
         case "false color" | "temperature" | "true color" | "band":
             return stretched(channels, stretches.of(view.subject))

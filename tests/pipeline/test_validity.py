@@ -2,10 +2,19 @@ import numpy as np
 import pytest
 
 from catalog.products import PRODUCTS
-from pipeline.validity import RULES, every_value, landsat_qa_pixel, sentinel2_scl
+from pipeline.validity import (
+    RULES,
+    every_value,
+    hls_fmask,
+    landsat_qa_pixel,
+    planet_udm2,
+    sentinel2_scl,
+)
 
 FILL, DILATED, CIRRUS, CLOUD, SHADOW = range(5)
 UNUSABLE_BITS = {FILL, DILATED, CIRRUS, CLOUD, SHADOW}
+FMASK_UNUSABLE_BITS = {1, 2, 3}
+"""Cloud, adjacent to cloud or shadow, cloud shadow."""
 
 
 @pytest.mark.parametrize("bit", range(16))
@@ -62,6 +71,40 @@ def test_each_scene_class(word, value, usable):
     assert sentinel2_scl(np.array([[value]], dtype=np.uint8)).item() == usable, word
 
 
+def test_every_value_of_fmask_bit_by_bit():
+    raw = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    expected = [
+        not any(value >> bit & 1 for bit in FMASK_UNUSABLE_BITS)
+        for value in raw.ravel().tolist()
+    ]
+    assert hls_fmask(raw).ravel().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "usable"),
+    [
+        ("clear land, climatology aerosol", 0, True),
+        ("reserved bit 0 alone", 1, True),
+        ("cloud", 2, False),
+        ("adjacent to cloud", 4, False),
+        ("cloud shadow", 8, False),
+        ("snow", 16, True),
+        ("water", 32, True),
+        ("low aerosol", 64, True),
+        ("high aerosol over water", 224, True),
+        ("fill", 255, False),
+    ],
+)
+def test_values_of_fmask_that_the_user_guide_explains(word, value, usable):
+    for dtype in (np.uint8, np.int16, np.float32):
+        assert hls_fmask(np.array([[value]], dtype=dtype)).item() == usable, word
+
+
+@pytest.mark.parametrize("value", range(256))
+def test_only_one_is_clear_in_udm2(value):
+    assert planet_udm2(np.array([[value]], dtype=np.uint8)).item() == (value == 1)
+
+
 def test_a_product_without_quality_band_is_usable_wherever_it_has_a_value():
     assert every_value(np.zeros((2, 3), dtype=np.uint8)).all()
 
@@ -74,4 +117,4 @@ def test_every_rule_keeps_the_shape_and_answers_in_booleans(rule, dtype):
 
 
 def test_every_product_has_its_rule():
-    assert {product.quality.rule for product in PRODUCTS.values()} <= set(RULES)
+    assert {product.quality.rule for product in PRODUCTS.values()} == set(RULES)

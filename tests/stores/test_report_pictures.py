@@ -2,6 +2,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +17,7 @@ from stores.report.pictures import (
     elevation_picture,
     error_picture,
     png_uri,
+    ramp_picture,
     sar_channels,
     shared_stretch,
     shrink,
@@ -64,6 +66,31 @@ def test_a_constant_or_empty_quantity_still_has_a_stretch():
     for stack in ([], [np.full((1, 2, 2), np.nan)], [np.full((1, 2, 2), 0.25)]):
         stretch = shared_stretch(stack, (1, 99))
         assert stretch.high[0] > stretch.low[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.0123, 0.3456, "0.01 to 0.35"),
+        (271.34, 305.62, "271 to 306"),
+        (290.12, 290.41, "290.12 to 290.41"),
+        (1.23e-5, 9.87e-5, "1e-05 to 0.0001"),
+        (98_765.4, 101_325.3, "98765 to 101325"),
+    ],
+)
+def test_limits_have_the_digits_that_their_span_needs(low, high, shown):
+    stretch = shared_stretch([np.array([[[low, high]]])], (0, 100))
+    assert str(stretch) == shown
+    assert max(abs(stretch.low[0] - low), abs(stretch.high[0] - high)) <= (high - low) / 5
+
+
+def test_a_ramp_grows_lighter_and_leaves_no_data_out():
+    values = np.array([[*np.linspace(-1, 2, 61), np.nan]])
+    image = ramp_picture(values, Stretch((0.0,), (1.0,)))
+    gray = image[0, :-1, :3] @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(gray) >= 0).all()
+    assert (np.diff(gray[20:41]) > 0).all()
+    assert image[0, :, 3].tolist() == [255] * 61 + [0]
 
 
 def test_radar_is_shown_in_decibel_and_no_power_is_no_data():

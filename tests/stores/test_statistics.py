@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import StoreError
+from catalog.products import PRODUCTS
+from stores.bins import BINS, bins_of
 from stores.schema import BandSchema, LayerSchema
 from stores.statistics import (
-    BINS,
     measure,
     merge_statistics,
     statistics_from_json,
@@ -158,3 +159,11 @@ def test_an_unknown_band_is_refused():
     raw, valid = random_patches(1)
     with pytest.raises(StoreError, match="no band 'swir1'; it has red, nir"):
         measure(layer_of(), raw, valid, [0]).band("swir1")
+
+
+def test_every_band_of_the_product_table_has_bins_that_hold_its_values():
+    for product in PRODUCTS.values():
+        for band in product.bands:
+            bins = bins_of(band.kind, band.unit, band.key)
+            assert bins.low < bins.high
+            assert bins.unit in (band.unit, "dB", "class")

@@ -1,0 +1,1 @@
+"""The products by family, one literal entry each; `catalog.products` lists them all."""
