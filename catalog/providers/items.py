@@ -1,19 +1,52 @@
 """STAC items become scenes, whatever dialect the archive speaks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urljoin
 
-import shapely
 from shapely.errors import ShapelyError
-from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import ItemError
-from catalog.products import Archive, Band, Product
+from catalog.product import Archive, Band, Product, Scaling
+from catalog.providers.asset_names import find_assets
+from catalog.providers.asset_values import AssetView, finite
+from catalog.providers.hrefs import check_href, resolve_href
+from catalog.providers.identify import platform_of, refuse_other, show
+from catalog.providers.outline import read_outline
+from catalog.providers.reflectance import reflectance_offset
 from catalog.providers.source import Source
 from catalog.scene import Asset, Scene
+
+_LONGEST_ID = 512
+_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}")
+_NONSENSE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    ShapelyError,
+    TypeError,
+    ValueError,
+)
+"""What reading a malformed item raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """An item, and what is known about where it comes from."""
+
+    item: Mapping[str, Any]
+    product: Product
+    source: Source
+    base_href: str
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.item.get("properties") or {}
+        return found
 
 
 def read_item(
@@ -34,176 +67,169 @@ def read_item(
         product: What the item is an item of.
         source: Archive that listed it; its dialect decides the names of assets.
         bands: Keys of the bands that must be there.
-        base_href: What relative hrefs are relative to.
+        base_href: What relative hrefs are relative to; the item's own `self` link if not said.
 
     Raises:
-        ItemError: If the item lacks a time, a geometry, or the asset of a band, or states
-            any of them in a way that cannot be understood.
+        ItemError: If the item lacks a time, a geometry, or the asset of a band, states any of
+            them in a way that cannot be understood, or points where it must not.
     """
-    item_id = str(item.get("id") or "")
-    if not item_id or not item.get("geometry"):
-        raise ItemError(f"item {item_id!r} has no id or no geometry; a scene needs both")
+    item_id = _checked_id(item)
+    if not item.get("geometry"):
+        raise ItemError(f"item {show(item_id)} has no id or no geometry; a scene needs both")
     try:
-        return _scene(item, product, source, bands, base_href)
-    except (AttributeError, KeyError, TypeError, ValueError, ShapelyError) as err:
-        if isinstance(err, ItemError):
+        base = base_href or _own_address(item, source)
+        reading = _Reading(item=item, product=product, source=source, base_href=base)
+        refuse_other(item, product)
+        return _scene(reading, bands)
+    except ItemError as err:
+        if str(err).startswith("item "):
             raise
+        raise ItemError(f"item {show(item_id)}: {err}") from err
+    except _NONSENSE as err:
         raise ItemError(
-            f"item {item_id!r} is no usable STAC item of {product.key!r}: {err!r}"
+            f"item {show(item_id)} is no usable STAC item of {product.key!r}: {repr(err)[:300]}"
         ) from err
 
 
-def _scene(
-    item: Mapping[str, Any],
-    product: Product,
-    source: Source,
-    bands: Iterable[str],
-    base_href: str,
-) -> Scene:
-    item_id, properties = str(item["id"]), item.get("properties") or {}
-    names = _asset_names(item, product, source, bands)
+def _checked_id(item: Mapping[str, Any]) -> str:
+    """The id, fit for messages, tables and names of layers."""
+    stated = item.get("id")
+    if not isinstance(stated, str) or not stated:
+        raise ItemError(f"item {show(str(stated or ''))} has no id or no geometry")
+    if len(stated) > _LONGEST_ID:
+        raise ItemError(
+            f"item {show(stated)} has an id of {len(stated)} characters; "
+            f"at most {_LONGEST_ID} are read"
+        )
+    if not stated.isprintable() or set(stated) & {"/", "\\"} or stated.strip(". ") == "":
+        raise ItemError(
+            f"item {show(stated)} has an id that could pass for a path; a scene's id holds no "
+            f"slash and no control character"
+        )
+    return stated
+
+
+def _own_address(item: Mapping[str, Any], source: Source) -> str:
+    """Where an archive on the web serves the item itself; `''` if it does not say."""
+    if source.is_local:
+        return ""
+    for link in item.get("links") or ():
+        if isinstance(link, Mapping) and link.get("rel") == "self":
+            href = str(link.get("href") or "")
+            return href if href.startswith(("http://", "https://")) else ""
+    return ""
+
+
+def _scene(reading: _Reading, bands: Iterable[str]) -> Scene:
+    product, properties = reading.product, reading.properties
+    archive, names = find_assets(reading.item, product, reading.source, list(bands))
     assets = {
-        key: _asset(item, names[key], product, product.band(key), source, base_href)
-        for key in names
+        key: _asset(reading, product.band(key), name, archive) for key, name in names.items()
     }
+    used = [reading.item["assets"][name.partition("#")[0]] for name in names.values()]
     return Scene(
-        id=item_id,
+        id=str(reading.item["id"]),
         product=product.key,
-        source=source.name,
-        access=source.access_to(product),
-        platform=str(properties.get("platform") or "").lower(),
-        time=_time(item_id, properties),
-        footprint=_footprint(item),
+        source=reading.source.name,
+        access=reading.source.access_to(product),
+        platform=platform_of(properties),
+        time=_time(reading),
+        footprint=read_outline(reading.item["geometry"]),
         cloud=_fraction(properties.get("eo:cloud_cover")),
-        epsg=_epsg(properties, [item["assets"][n] for n in names.values()]),
+        epsg=_epsg(properties, used),
         version=_version(properties),
         assets=assets,
     )
 
 
-def _asset_names(
-    item: Mapping[str, Any], product: Product, source: Source, bands: Iterable[str]
-) -> dict[str, str]:
-    """Band key -> asset name, by the first archive whose names are all there."""
-    wanted = list(bands)
-    present = item.get("assets") or {}
-    own = product.archive(source.dialect)
-    dialects: list[Archive] = [own, *(a for a in product.archives.values() if a is not own)]
-    for archive in dialects:
-        names = {key: archive.assets[key] for key in wanted if key in archive.assets}
-        if len(names) == len(wanted) and all(name in present for name in names.values()):
-            return names
-    missing = [k for k in wanted if own.assets.get(k) not in present]
-    raise ItemError(
-        f"item {item['id']!r} has no asset for {', '.join(missing)} of {product.key!r} "
-        f"(expected {', '.join(str(own.assets.get(k)) for k in missing)}); "
-        f"it has {', '.join(list(present)[:8])}"
+def _asset(reading: _Reading, band: Band, name: str, archive: Archive) -> Asset:
+    key, _, number = name.partition("#")
+    index = int(number or 1)
+    view = AssetView(reading.item["assets"][key], reading.properties, index)
+    fallback = archive.scaling.get(band.kind) or Scaling(
+        scale=band.source_scale, offset=band.source_offset, nodata=band.source_nodata
     )
-
-
-def _asset(
-    item: Mapping[str, Any],
-    name: str,
-    product: Product,
-    band: Band,
-    source: Source,
-    base_href: str,
-) -> Asset:
-    asset = item["assets"][name]
-    properties = item.get("properties") or {}
-    raster = _first(asset.get("raster:bands"))
-    new_style = _first(asset.get("bands"))
-    scale = raster.get("scale", new_style.get("raster:scale", asset.get("raster:scale")))
-    nodata = raster.get("nodata", new_style.get("nodata", asset.get("nodata")))
-    transform = asset.get("proj:transform", properties.get("proj:transform"))
-    shape_px = asset.get("proj:shape", properties.get("proj:shape"))
-    offset = raster.get("offset", new_style.get("raster:offset", asset.get("raster:offset")))
+    scale = view.scale()
     return Asset(
         band=band.key,
-        href=urljoin(base_href, asset["href"]) if base_href else asset["href"],
-        scale=float(band.source_scale if scale is None else scale),
-        offset=_offset(offset, item, product, band, source),
-        nodata=_nodata(nodata, band),
-        shape=(int(shape_px[0]), int(shape_px[1])) if shape_px else None,
-        transform=_affine6(transform) if transform else None,
+        href=_href(reading, view, key),
+        scale=fallback.scale if scale is None else scale,
+        offset=_offset(reading, band, view.offset(), fallback.offset),
+        nodata=view.nodata(fallback.nodata),
+        shape=view.shape(),
+        transform=view.transform(),
+        index=index,
     )
 
 
-def _offset(
-    stated: float | None, item: Mapping[str, Any], product: Product, band: Band, source: Source
-) -> float:
-    """Offset of the file's raw values.
-
-    Sentinel-2 baselines >= 4 carry reflectance * 10000 + 1000 (ESA PSD, BOA_ADD_OFFSET).
-    Earth Search removes the offset from the pixels of `sentinel-2-l2a` whatever its items
-    say (Element84/earth-search issues 66 and 71), but not from `sentinel-2-c1-l2a`.
-    """
-    if product.key != "sentinel-2-l2a" or band.kind != "reflectance":
-        return float(band.source_offset if stated is None else stated)
-    if source.dialect == "earth-search" and item.get("collection") == "sentinel-2-l2a":
-        return 0.0
-    if stated is not None:
-        return float(stated)
-    properties = item.get("properties") or {}
-    baseline = properties.get("s2:processing_baseline", properties.get("processing:version"))
-    return -0.1 if baseline is not None and float(baseline) >= 4 else 0.0
+def _offset(reading: _Reading, band: Band, stated: float | None, fallback: float) -> float:
+    if reading.product.key.startswith("sentinel-2-l") and band.kind == "reflectance":
+        return reflectance_offset(reading.item, reading.source.dialect, stated)
+    return fallback if stated is None else stated
 
 
-def _nodata(stated: object, band: Band) -> float | None:
-    if stated is None:
-        return band.source_nodata
-    return float(str(stated))
+def _href(reading: _Reading, view: AssetView, name: str) -> str:
+    """Address of an asset: in the bucket if its reader pays, else as the item states it."""
+    access = reading.source.access_to(reading.product)
+    stated = view.bucket_href() if access == "requester-pays" else None
+    href = stated or view.asset["href"]
+    if not isinstance(href, str) or not href:
+        raise ItemError(f"asset {show(name)} states no href but {show(str(href))}")
+    return check_href(resolve_href(href, reading.base_href), reading.source)
 
 
-def _first(entries: object) -> Mapping[str, Any]:
-    """First mapping of a list of band descriptions; empty if there is none."""
-    if isinstance(entries, Sequence) and entries and isinstance(entries[0], Mapping):
-        return entries[0]
-    return {}
-
-
-def _affine6(values: Sequence[float]) -> tuple[float, float, float, float, float, float]:
-    a, b, c, d, e, f = (float(v) for v in values[:6])
-    return a, b, c, d, e, f
-
-
-def _time(item_id: str, properties: Mapping[str, Any]) -> datetime:
+def _time(reading: _Reading) -> datetime:
+    properties = reading.properties
     stated = properties.get("datetime")
     if stated:
+        if _DAY.fullmatch(str(stated).strip()) and reading.product.when == "window":
+            raise ItemError(
+                f"its datetime {stated!r} is a day; a scene needs the time of its acquisition"
+            )
         return _parse(str(stated))
     start, end = properties.get("start_datetime"), properties.get("end_datetime")
     if not (start and end):
-        raise ItemError(f"item {item_id!r} has neither a datetime nor a start and an end")
+        raise ItemError("it has neither a datetime nor a start and an end")
     first, last = _parse(str(start)), _parse(str(end))
+    if last < first:
+        raise ItemError(f"its start {start!r} is after its end {end!r}")
     return first + (last - first) / 2
 
 
 def _parse(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+    stated = text.strip()
+    time = datetime.fromisoformat(stated[:-1] + "Z" if stated.endswith("z") else stated)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _footprint(item: Mapping[str, Any]) -> BaseGeometry:
-    footprint = shapely.force_2d(shape(item["geometry"]))
-    return footprint if footprint.is_valid else shapely.make_valid(footprint)
-
-
-def _fraction(percent: float | None) -> float | None:
+def _fraction(percent: object) -> float | None:
     """Cloud fraction; None where it was not measured, which USGS items state as -1."""
-    return None if percent is None or float(percent) < 0 else float(percent) / 100
+    if percent is None:
+        return None
+    value = finite(percent, "eo:cloud_cover")
+    if value > 101:
+        raise ItemError(f"eo:cloud_cover is {value:g}; expected percent")
+    return None if value < 0 else min(value / 100, 1.0)
 
 
 def _epsg(properties: Mapping[str, Any], assets: Iterable[Mapping[str, Any]]) -> int | None:
     for holder in (properties, *assets):
-        if holder.get("proj:epsg"):
-            return int(holder["proj:epsg"])
+        stated = holder.get("proj:epsg")
         code = str(holder.get("proj:code") or "")
-        if code.upper().startswith("EPSG:"):
-            return int(code.split(":")[1])
+        if not stated and code.upper().startswith("EPSG:"):
+            stated = code.split(":", 1)[1]
+        if stated:
+            number = finite(stated, "proj:epsg")
+            if not 1024 <= number < 1_000_000 or not math.isclose(number, round(number)):
+                raise ItemError(
+                    f"proj:epsg is {stated!r}; expected a code of the EPSG registry"
+                )
+            return round(number)
     return None
 
 
 def _version(properties: Mapping[str, Any]) -> str:
     """What changes when the archive reprocesses the scene; `''` if the item is silent."""
     keys = ("s2:processing_baseline", "processing:version", "version", "updated")
-    return "|".join(str(properties[k]) for k in keys if properties.get(k))
+    stated = "|".join(str(properties[k]) for k in keys if properties.get(k))
+    return "".join(c for c in stated if c.isprintable())[:200]

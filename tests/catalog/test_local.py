@@ -9,7 +9,9 @@ import shapely
 from catalog.errors import QueryError
 from catalog.products import find_product
 from catalog.providers.local import find_items, serve_archive
-from catalog.providers.stac import SceneQuery, search
+from catalog.providers.query import SceneQuery
+from catalog.providers.source import stac_source
+from catalog.providers.stac import search_stac
 from tests.rasters import stac_item
 
 NOON = datetime(2018, 6, 15, 12, tzinfo=UTC)
@@ -24,7 +26,7 @@ def write_archive(folder, items):
 def query(product, bands, source, *, box=(3.0, 50.8, 3.1, 50.9), start=None, end=None):
     return SceneQuery(
         product=find_product(product),
-        source=str(source),
+        source=stac_source(str(source)),
         bands=bands,
         boxes=(box,),
         start=start,
@@ -42,7 +44,7 @@ def test_a_small_archive_is_searched_over_http_and_its_hrefs_become_absolute(tmp
         ],
     )
     with serve_archive(str(tmp_path)) as url:
-        found = search(query("dem-srtm", ("elevation",), tmp_path), url)
+        found = search_stac(query("dem-srtm", ("elevation",), tmp_path), url)
     hrefs = {scene.id: scene.assets["elevation"].href for scene in found.scenes}
     assert hrefs == {
         "near": str(tmp_path / "a" / "dem.tif"),
@@ -64,7 +66,7 @@ def test_a_range_of_time_survives_the_server(tmp_path):
     start, end = datetime(2018, 7, 1, tzinfo=UTC), datetime(2018, 8, 1, tzinfo=UTC)
     asked = query("dem-srtm", ("elevation",), tmp_path, start=start, end=end)
     with serve_archive(str(tmp_path)) as url:
-        [scene] = search(asked, url).scenes
+        [scene] = search_stac(asked, url).scenes
     assert scene.time == datetime(2018, 7, 2, 12, tzinfo=UTC)
 
 
@@ -75,7 +77,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
     write_archive(tmp_path, [stac_item("a", "dem-srtm", NOON, assets={"data": "d.tif"})])
     with serve_archive(str(tmp_path)) as url:
-        assert len(search(query("dem-srtm", ("elevation",), tmp_path), url).scenes) == 1
+        assert len(search_stac(query("dem-srtm", ("elevation",), tmp_path), url).scenes) == 1
 
 
 def test_the_server_is_gone_afterwards(tmp_path):
@@ -94,7 +96,7 @@ def test_two_archives_are_served_side_by_side(tmp_path):
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     with serve_archive(one) as first, serve_archive(two) as second:
         ids = [
-            [s.id for s in search(query("dem-srtm", ("elevation",), source), url).scenes]
+            [s.id for s in search_stac(query("dem-srtm", ("elevation",), source), url).scenes]
             for source, url in ((one, first), (two, second))
         ]
     assert ids == [["one"], ["two"]]
@@ -107,7 +109,7 @@ def test_the_real_archive_answers_a_search_for_each_of_its_products(real_archive
     with serve_archive(str(real_archive)) as url:
         for product, bands in wanted.items():
             asked = query(product, bands, real_archive, start=start, end=end)
-            scenes = search(asked, url).scenes
+            scenes = search_stac(asked, url).scenes
             expected = [
                 i["id"]
                 for i in about
@@ -118,7 +120,7 @@ def test_the_real_archive_answers_a_search_for_each_of_its_products(real_archive
             assert sorted(s.id for s in scenes) == sorted(expected)
             assert all(Path(a.href).is_file() for s in scenes for a in s.assets.values())
         dem = query("dem-srtm", ("elevation",), real_archive, box=(-113.2, 37.2, -113.0, 37.4))
-        assert [s.id for s in search(dem, url).scenes] == ["srtm-zion"]
+        assert [s.id for s in search_stac(dem, url).scenes] == ["srtm-zion"]
 
 
 def test_a_folder_without_items_says_what_was_expected(tmp_path):

@@ -12,6 +12,7 @@ from catalog.grid import PatchGrid
 from catalog.match import LayerRule, Months, group_passes, match_scenes
 from catalog.products import find_product
 from catalog.providers.items import read_item
+from catalog.providers.source import stac_source
 from catalog.scene import Scene
 
 GRID = PatchGrid(gsd_m=10, size_px=60, stride_px=60, origin_m=(501375, 5629065))
@@ -201,7 +202,7 @@ def test_real_items_of_neighboring_rows_are_one_observation(real_archive):
     items = json.loads((real_archive / "items.json").read_text())["features"]
     product = find_product("landsat-c2-l2")
     belgium = [i for i in items if i["collection"] == product.key and "_31UDS_" in i["id"]]
-    scenes = [read_item(i, product, source="real", bands=["red"]) for i in belgium]
+    scenes = [read_item(i, product, source=stac_source("real"), bands=["red"]) for i in belgium]
     matches = match_scenes([CELL], {"a": scenes}, [LayerRule(name="a")], anchor="a")
     assert len(scenes) == 26
     assert len(matches) == len({s.time.date() for s in scenes}) == 24

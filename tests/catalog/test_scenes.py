@@ -37,8 +37,18 @@ SPARSE = replace(
     FULL, id="S1", platform="", cloud=None, epsg=None, version="", assets={"vv": BARE}
 )
 
+PAID = replace(
+    FULL,
+    access="requester-pays",
+    assets={
+        "red": replace(RED, part="SR_B4"),
+        "green": replace(RED, band="green", href="s3://b/analytic.tif", index=2),
+        "blue": replace(RED, band="blue", nodata=float("inf")),
+    },
+)
 
-@pytest.mark.parametrize("scenes", [[FULL], [SPARSE], [FULL, SPARSE], []])
+
+@pytest.mark.parametrize("scenes", [[FULL], [SPARSE], [FULL, SPARSE], [PAID], []])
 def test_scenes_come_back_as_they_were_written(scenes):
     assert list(read_scenes(write_scenes(scenes))) == scenes
 
