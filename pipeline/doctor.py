@@ -16,6 +16,7 @@ from rich.table import Table
 
 from catalog.errors import QueryError
 from catalog.providers.local import find_server
+from pipeline.credentials import LOGINS, Login
 
 State = Literal["ok", "optional", "missing"]
 
@@ -36,7 +37,7 @@ class Check:
 
 
 def run_checks() -> list[Check]:
-    """Look at Python, GDAL, the STAC server, the model half, disk, memory and credentials."""
+    """Look at Python, GDAL, the STAC server, the model half, disk, memory and logins."""
     checks: Iterable[Callable[[], Check]] = (
         _python,
         _gdal,
@@ -44,9 +45,8 @@ def run_checks() -> list[Check]:
         _model_half,
         _memory,
         _disk,
-        _aws,
     )
-    return [check() for check in checks]
+    return [*(check() for check in checks), *(_login(login) for login in LOGINS)]
 
 
 def describe_checks(checks: Iterable[Check]) -> RenderableType:
@@ -102,7 +102,7 @@ def _disk() -> Check:
     return Check("disk", state, f"{free:.0f} GiB free here; the demo needs 1, its packages 2")
 
 
-def _aws() -> Check:
-    known = "AWS_ACCESS_KEY_ID" in os.environ or (Path.home() / ".aws" / "credentials").exists()
-    advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to read assets on s3://"
-    return Check("AWS", "ok", "found") if known else Check("AWS", "optional", advice)
+def _login(login: Login) -> Check:
+    if login.is_found():
+        return Check(login.what, "ok", "found")
+    return Check(login.what, "optional", f"{login.advice}; see {login.page}")

@@ -1,12 +1,10 @@
 """Read rasters by whole source blocks, each one once, from files or over HTTP ranges."""
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +13,12 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from catalog.errors import SourceUnavailable, SourceUnreadable
+from catalog.errors import SourceUnreadable
 from catalog.product import Access
 from catalog.scene import Asset
+from pipeline.access import Reach, is_remote, reach, shown
+from pipeline.conceal import scrubbed
+from pipeline.tries import Tries
 
 GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -27,24 +28,28 @@ GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
         "GDAL_HTTP_TIMEOUT": "120",
         "GDAL_HTTP_MAX_RETRY": "4",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
+        # 0 is a connection that was dropped before an answer.
+        "GDAL_HTTP_RETRY_CODES": "0,408,425,429,500,502,503,504",
         "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
         "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
         "GDAL_NUM_THREADS": "1",
         "VSI_CACHE": "FALSE",
     }
 )
-"""How GDAL reads over HTTP: ranges only, patient with 429 and 5xx.
+"""How GDAL reads over HTTP: ranges only, patient with 429, 5xx and dropped connections.
 
 Nothing is remembered of a file once it is closed: GDAL would otherwise answer every later
 try of a file that failed once with the same failure, without asking the server.
 """
 
-_STATUS = re.compile(r"HTTP (?:response|error) code ?: ?(\d{3})")
-_LATER = re.compile(r"CURL error|timed? ?out|credential|signature|access ?denied|expired", re.I)
-_REFUSED_FOR_NOW = (401, 403, 408, 425, 429)
-"""Statuses below 500 that may pass: expired tokens, timeouts, rate limits."""
 _CACHE_BYTES = 256 * 2**20
+_LARGEST_BLOCK_BYTES = 2**30
 
+GLANCE_PX = 256
+"""Rows and columns of a whole image at a glance."""
+_LARGEST_WITHOUT_OVERVIEWS_PX = 2048
+
+_T = TypeVar("_T")
 _BlockKey = tuple[str, int, int, int]
 """File, band, row and column of a block."""
 
@@ -115,33 +120,72 @@ class BlockReader:
         asset: Asset,
         choose: Callable[[SourceGrid], Sequence[Window]],
         *,
-        access: Access = "open",  # noqa: ARG002
+        access: Access = "open",
     ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
         """Return the windows of a file that `choose` asks for, given the file's grid.
+
+        A token that the server refuses is renewed once, and again after each new block.
 
         Raises:
             SourceUnreadable: If the file is missing, truncated or not a raster.
             SourceUnavailable: If the server is at fault or out of reach for now.
         """
-        with _as_source_error(asset), rasterio.Env(**self.gdal_options):
-            try:
-                return self._read(asset, choose)
-            except RasterioError as err:
-                if not _is_remote(asset.href) or _says_why(err):
-                    raise
-            # GDAL does not say why it got no bytes of a remote block. Asked anew, a server at
-            # fault says so, while a truncated file fails in the same way.
-            return self._read(asset, choose)
+        return self._open(asset, access, lambda dataset: self._read(dataset, asset, choose))
+
+    def glance(self, asset: Asset, *, access: Access = "open") -> npt.NDArray[Any] | None:
+        """Return the whole image in `GLANCE_PX` by `GLANCE_PX` pixels, each one of the file's.
+
+        None if the image is large and has no overviews: it would have to be read whole.
+
+        Raises:
+            SourceUnreadable: If the file is missing, truncated or not a raster.
+            SourceUnavailable: If the server is at fault or out of reach for now.
+        """
+        return self._open(asset, access, lambda dataset: self._glance(dataset, asset.index))
+
+    def _open(self, asset: Asset, access: Access, use: Callable[[Any], _T]) -> _T:
+        tries = Tries()
+        way = reach(asset.href, access)
+        while True:
+            had = self.count.blocks
+            done, said = self._try(asset, way, use)
+            if done is not None:
+                return done[0]
+            # Raised out here, without a cause: the errors of GDAL name the URL they were given.
+            way = tries.another_way(way, said, gained=self.count.blocks - had)
+
+    def _try(
+        self, asset: Asset, way: Reach, use: Callable[[Any], _T]
+    ) -> tuple[tuple[_T] | None, str]:
+        """What `use` makes of the opened file, or else what GDAL said."""
+        try:
+            with (
+                rasterio.Env(**{**self.gdal_options, **way.gdal_options}),
+                rasterio.open(way.path, driver=_driver(asset.href)) as dataset,
+            ):
+                self.count.files += 1
+                return (use(dataset),), ""
+        except RasterioError as err:
+            return None, scrubbed("; ".join(dict.fromkeys(str(e) for e in _chain(err))))
 
     def _read(
-        self, asset: Asset, choose: Callable[[SourceGrid], Sequence[Window]]
+        self,
+        dataset: Any,  # noqa: ANN401 - rasterio has no types
+        asset: Asset,
+        choose: Callable[[SourceGrid], Sequence[Window]],
     ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
-        with rasterio.open(asset.href) as dataset:
-            self.count.files += 1
-            grid = _grid(dataset, asset)
-            windows = list(choose(grid))
-            blocks = self._fetch(dataset, asset.href, asset.index, grid, windows)
+        grid = _grid(dataset, asset)
+        windows = list(choose(grid))
+        blocks = self._fetch(dataset, asset.href, asset.index, grid, windows)
         return grid, windows, [_cut(blocks, grid, w, asset.nodata) for w in windows]
+
+    def _glance(self, dataset: Any, index: int) -> npt.NDArray[Any] | None:  # noqa: ANN401
+        if max(dataset.shape) > _LARGEST_WITHOUT_OVERVIEWS_PX and not dataset.overviews(index):
+            return None
+        values: npt.NDArray[Any] = dataset.read(index, out_shape=(GLANCE_PX, GLANCE_PX))
+        whole = dataset.shape[0] * dataset.shape[1] * values.itemsize
+        self.count.decoded_bytes += min(values.nbytes, whole)
+        return values
 
     def _fetch(
         self,
@@ -254,7 +298,13 @@ def _cut(
 def _grid(dataset: Any, asset: Asset) -> SourceGrid:  # noqa: ANN401 - rasterio has no types
     if dataset.crs is None or dataset.crs.to_epsg() is None:
         raise SourceUnreadable(
-            f"{asset.href} names no CRS with an EPSG code; it cannot be placed"
+            f"{shown(asset.href)} names no CRS with an EPSG code; it cannot be placed"
+        )
+    rows, cols = dataset.block_shapes[0]
+    if rows * cols * np.dtype(dataset.dtypes[0]).itemsize > _LARGEST_BLOCK_BYTES:
+        raise SourceUnreadable(
+            f"{shown(asset.href)} is stored in blocks of {rows} x {cols} pixels, too large to "
+            f"read in parts; store it in tiles, for example with rio cogeo"
         )
     return SourceGrid(
         epsg=dataset.crs.to_epsg(),
@@ -264,33 +314,11 @@ def _grid(dataset: Any, asset: Asset) -> SourceGrid:  # noqa: ANN401 - rasterio 
     )
 
 
-@contextmanager
-def _as_source_error(asset: Asset) -> Iterator[None]:
-    """Tell a fault that stays from one that may pass."""
-    try:
-        yield
-    except RasterioError as err:
-        said = "; ".join(str(e) for e in _chain(err))
-        message = f"{asset.href} could not be read: {said}"
-        if _is_remote(asset.href) and _may_pass(said):
-            raise SourceUnavailable(message) from err
-        raise SourceUnreadable(message) from err
-
-
-def _is_remote(href: str) -> bool:
-    return "://" in href or href.startswith("/vsi")
-
-
-def _says_why(err: BaseException) -> bool:
-    """Whether an error names the server's answer or what kept it from answering."""
-    return any(_STATUS.search(str(e)) or _LATER.search(str(e)) for e in _chain(err))
-
-
-def _may_pass(said: str) -> bool:
-    statuses = [int(code) for code in _STATUS.findall(said)]
-    if statuses:
-        return any(code >= 500 or code in _REFUSED_FOR_NOW for code in statuses)
-    return _LATER.search(said) is not None
+def _driver(href: str) -> str | None:
+    """The one format that a remote file may have: others may name further files to open."""
+    if not is_remote(href):
+        return None
+    return "JP2OpenJPEG" if href.partition("?")[0].lower().endswith(".jp2") else "GTiff"
 
 
 def _chain(err: BaseException | None) -> Iterator[BaseException]:

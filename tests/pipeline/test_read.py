@@ -3,6 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 import rasterio
+from rasterio.shutil import copy
 
 from catalog.errors import SourceUnavailable, SourceUnreadable
 from catalog.scene import Asset
@@ -189,6 +190,39 @@ def test_a_block_that_is_held_does_not_hold_the_run_it_came_with(image):
     read(image, Window(0, 0, 5, 1024), by=by)
     assert by.held_bytes == 4 * 256 * 256 * 2
     assert all(block.base is None for block in by._blocks.values())
+
+
+# --- a glance -----------------------------------------------------------------------------
+
+
+def test_a_glance_shows_the_whole_image_in_few_pixels(image):
+    seen = reader().glance(asset(image))
+    with rasterio.open(image) as dataset:
+        whole = dataset.read(1)
+    assert np.isin(seen, whole).all()
+    # Every 4th pixel, wherever within the 4 by 4 it was taken.
+    blocks = whole.reshape(256, 4, 256, 4).transpose(0, 2, 1, 3).reshape(256, 256, 16)
+    assert (blocks == seen[:, :, None]).any(axis=2).all()
+
+
+def test_images_of_all_sizes_look_alike_at_a_glance(tmp_path):
+    shapes = set()
+    for size in (40, 256, 700):
+        path = write_raster(tmp_path / f"{size}.tif", noise(size, size), transform=GRID)
+        shapes.add(reader().glance(asset(path)).shape)
+    assert shapes == {(256, 256)}
+
+
+def test_a_large_image_is_glanced_at_through_its_overviews_only(tmp_path, file_server):
+    plain = write_raster(tmp_path / "plain.tif", noise(2304, 2304), transform=GRID)
+    by = reader()
+    assert by.glance(asset(file_server.href("plain.tif"))) is None
+    # rasterio holds the interpreter while GDAL looks for overviews, and the server of this
+    # test runs in it: they have to be in the header, as cloud-optimized files have them.
+    copy(plain, tmp_path / "cog.tif", driver="COG", blocksize=256, compress="deflate")
+    file_server.forget()
+    assert by.glance(asset(file_server.href("cog.tif"))).shape == (256, 256)
+    assert file_server.sent_bytes < plain.stat().st_size / 10
 
 
 # --- faults that stay ---------------------------------------------------------------------
