@@ -1,27 +1,20 @@
 """Real HTTP servers on loopback for tests: files with byte ranges, and a small STAC API.
 
-Both count what they serve and misbehave on demand, by path:
-
-    server.faults.answer("/scene/red.tif", 503, times=2)   # then works
-    server.faults.answer("/search", 503)                    # never works
-    server.faults.answer("/search", 429, times=1, headers={"Retry-After": "0"})
+Both count what they serve and misbehave on demand; see `pipeline.sandbox.serve.faults`.
 """
 
 import json
 import socket
-import threading
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 import pytest
+
+from pipeline.sandbox.serve.files import FileServer
+from pipeline.sandbox.serve.http import Answer, Call, LoopbackServer, Request
 
 JSON = "application/geo+json"
 CONFORMS_TO = (
@@ -31,158 +24,6 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request that a server got, and what it answered."""
-
-    method: str
-    path: str
-    byte_range: str | None
-    body: Any
-    status: int
-    sent_bytes: int
-    time_s: float
-    """On the clock of `time.monotonic`."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request as a server gets it."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-Answer = tuple[int, Mapping[str, str], bytes]
-"""Status, headers, payload."""
-
-
-@dataclass
-class Faults:
-    """Answers that are given instead of the true one, per path, in the order planned."""
-
-    _planned: dict[str, list[tuple[Iterator[int], Answer]]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def answer(
-        self,
-        path: str,
-        status: int,
-        *,
-        times: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"planned fault",
-    ) -> None:
-        """Answer `status` to the next `times` requests for `path`; forever if None."""
-        turns = count() if times is None else iter(range(times))
-        with self._lock:
-            self._planned.setdefault(path, []).append((turns, (status, headers or {}, body)))
-
-    def clear(self) -> None:
-        """From now on tell the truth."""
-        with self._lock:
-            self._planned.clear()
-
-    def take(self, path: str) -> Answer | None:
-        """The fault that is due for a request of `path`, if any."""
-        with self._lock:
-            for turns, answer in self._planned.get(path, ()):
-                if next(turns, None) is not None:
-                    return answer
-        return None
-
-
-class LoopbackServer(ABC):
-    """An HTTP server on a free port of loopback, until `close`.
-
-    A subclass says in `respond` what it serves.
-    """
-
-    def __init__(self) -> None:
-        self.faults = Faults()
-        self.requests: list[Request] = []
-        self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
-        self._http = _Server(("127.0.0.1", 0), _handler(self))
-        self._http.connections = self._open
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Address without a slash at its end."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of all bodies sent so far."""
-        return sum(request.sent_bytes for request in self.requests)
-
-    def asked(self, path: str) -> list[Request]:
-        """Requests for one path so far."""
-        return [request for request in self.requests if request.path == path]
-
-    def forget(self) -> None:
-        """Drop the record of requests."""
-        with self._lock:
-            self.requests.clear()
-
-    def record(self, request: Request) -> None:
-        """Note a request that was answered."""
-        with self._lock:
-            self.requests.append(request)
-
-    @abstractmethod
-    def respond(self, call: Call) -> Answer:
-        """Answer one request truthfully."""
-
-    def close(self) -> None:
-        """Stop listening and hang up."""
-        self._http.shutdown()
-        self._http.server_close()
-        for connection in list(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        self._thread.join()
-
-
-class FileServer(LoopbackServer):
-    """Serves the files of one folder, whole or by byte ranges."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        super().__init__()
-
-    def href(self, name: str) -> str:
-        """URL of a file, given its path inside the folder."""
-        return f"{self.url}/{name}"
-
-    def respond(self, call: Call) -> Answer:
-        file = self.root / unquote(call.path).lstrip("/")
-        if call.method not in ("GET", "HEAD") or not file.is_file():
-            return 404, {}, b"no such file"
-        size = file.stat().st_size
-        answer = {"Accept-Ranges": "bytes", "Content-Type": "image/tiff"}
-        wanted = call.headers.get("Range", "")
-        if not wanted.startswith("bytes="):
-            return 200, answer, file.read_bytes()
-        first, _, last = wanted.removeprefix("bytes=").partition("-")
-        start, stop = int(first), min(int(last) + 1 if last else size, size)
-        if start >= size:
-            return 416, {"Content-Range": f"bytes */{size}"}, b""
-        with file.open("rb") as stream:
-            stream.seek(start)
-            payload = stream.read(stop - start)
-        return 206, answer | {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}, payload
 
 
 class StacServer(LoopbackServer):
@@ -297,61 +138,6 @@ class StacServer(LoopbackServer):
         if asked.get("datetime") and self.honors_datetime:
             return _within(item["properties"], str(asked["datetime"]))
         return True
-
-
-class _Server(ThreadingHTTPServer):
-    connections: set[socket.socket]
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self.connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients hang up when they have read enough; that is no news."""
-
-
-def _handler(owner: LoopbackServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def _serve(self) -> None:
-            parts = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = owner.faults.take(parts.path)
-            call = Call(self.command, parts.path, parts.query, dict(self.headers), body)
-            status, extra, payload = owner.respond(call) if fault is None else fault
-            sent = 0 if self.command == "HEAD" else len(payload)
-            owner.record(
-                Request(
-                    self.command,
-                    parts.path,
-                    self.headers.get("Range"),
-                    json.loads(body) if body else None,
-                    status,
-                    sent,
-                    time.monotonic(),
-                )
-            )
-            self.send_response(status)
-            for name, value in extra.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(payload)
-
-        do_GET = do_HEAD = do_POST = _serve  # noqa: N815 - the base class names them
-
-        def log_message(self, *_args: Any) -> None:
-            """Servers of a test are silent."""
-
-    return Handler
 
 
 def _from_query(query: str) -> dict[str, Any]:

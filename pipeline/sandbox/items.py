@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import rasterio
 import shapely
+from affine import Affine
+from numpy.typing import NDArray
 from pyproj import Transformer
 
-from catalog.products import PRODUCTS, Band
+from catalog.products import Archive, Band, Product, find_product
 from pipeline.sandbox.raster import Raster, Rendered
 from pipeline.sandbox.schedule import SandboxConfig
 from pipeline.sandbox.weather import Sun
@@ -22,11 +24,18 @@ FOLDERS = {
     "cop-dem-glo-30": "dem",
     "worldcereal-labels": "labels",
     "sandbox-truth": "truth",
+    "hls-l30": "hls_l30",
+    "hls-s30": "hls_s30",
+    "dynamic-world": "dynamic_world",
+    "esa-worldcover": "worldcover",
+    "usda-cdl": "cdl",
 }
 INSTRUMENTS = {
     "landsat-c2-l2": ["oli", "tirs"],
     "sentinel-2-l2a": ["msi"],
     "sentinel-1-grd": ["c-sar"],
+    "hls-l30": ["oli", "tirs"],
+    "hls-s30": ["msi"],
 }
 EXTENSIONS = [
     "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
@@ -41,16 +50,17 @@ COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 def write_scene(out: Path, rendered: Rendered, config: SandboxConfig, sun: Sun | None) -> Json:
     """Write one scene's files below `out` and return its item, with relative hrefs."""
     overpass = rendered.overpass
-    collection = overpass.collection
-    product = PRODUCTS[collection]
+    product = find_product(overpass.collection)
+    names = _names(product)
     name = rendered.name or overpass.name
-    folder = out / FOLDERS[collection]
+    folder = out / FOLDERS[product.key]
     folder.mkdir(parents=True, exist_ok=True)
     assets: Json = {}
     for raster in rendered.rasters:
-        asset = product.archive("stac").assets[raster.band]
+        asset = names.assets[raster.band]
         path = folder / f"{name}_{asset}.tif"
-        write_cog(path, raster, raster.epsg or config.epsg)
+        epsg = raster.epsg or config.epsg
+        write_cog(path, raster.values, raster.transform, epsg=epsg, nodata=raster.nodata)
         href = f"./{path.relative_to(out).as_posix()}"
         assets[asset] = _asset(raster, product.band(raster.band), asset, href)
     footprint = _footprint(rendered, config)
@@ -59,7 +69,7 @@ def write_scene(out: Path, rendered: Rendered, config: SandboxConfig, sun: Sun |
         "stac_version": "1.0.0",
         "stac_extensions": EXTENSIONS,
         "id": name,
-        "collection": collection,
+        "collection": _collection(product),
         "geometry": shapely.geometry.mapping(footprint),
         "bbox": list(footprint.bounds),
         "properties": _properties(rendered, config, sun),
@@ -68,32 +78,53 @@ def write_scene(out: Path, rendered: Rendered, config: SandboxConfig, sun: Sun |
     }
 
 
-def write_cog(path: Path, raster: Raster, epsg: int) -> None:
-    """Write one band as a cloud-optimized GeoTIFF of 256 px deflate blocks, no overviews."""
-    height, width = raster.values.shape
+def _names(product: Product) -> Archive:
+    """Names of assets: those of any STAC API, or of the only archive that has the product."""
+    return product.archives.get("stac") or next(iter(product.archives.values()))
+
+
+def _collection(product: Product) -> str:
+    """Collection of items; the product's own key where no STAC API has it."""
+    return _names(product).collections[0] if "stac" in product.archives else product.key
+
+
+def write_cog(
+    path: Path, values: NDArray[Any], transform: Affine, *, epsg: int, nodata: float | None
+) -> None:
+    """Write a cloud-optimized GeoTIFF of 256 px deflate blocks, no overviews.
+
+    Args:
+        path: File to write.
+        values: One band `(y, x)` or several `(band, y, x)`.
+        transform: Affine from (column, row) to the coordinates of pixel corners.
+        epsg: Code of the CRS.
+        nodata: Raw value that means no data; None if every value is data.
+    """
+    bands = values if values.ndim == 3 else values[None]
     with rasterio.open(
         path,
         "w",
         driver="COG",
-        height=height,
-        width=width,
-        count=1,
-        dtype=raster.values.dtype.name,
+        height=bands.shape[1],
+        width=bands.shape[2],
+        count=len(bands),
+        dtype=bands.dtype.name,
         crs=f"EPSG:{epsg}",
-        transform=raster.transform,
-        nodata=raster.nodata,
+        transform=transform,
+        nodata=nodata,
         compress="DEFLATE",
         level=1,
         predictor="YES",
         blocksize=BLOCK_PX,
         overviews="NONE",
     ) as file:
-        file.write(raster.values, 1)
+        file.write(bands)
 
 
 def _asset(raster: Raster, band: Band, asset: str, href: str) -> Json:
-    pixels: Json = {"data_type": raster.values.dtype.name, "nodata": raster.nodata}
-    if band.kind in ("reflectance", "temperature"):
+    nodata = "nan" if np.isnan(raster.nodata) else raster.nodata
+    pixels: Json = {"data_type": raster.values.dtype.name, "nodata": nodata}
+    if band.kind in ("reflectance", "temperature") or raster.scale != 1:
         pixels |= {"scale": raster.scale, "offset": raster.offset}
     if band.kind not in ("quality", "class"):
         pixels["unit"] = band.unit

@@ -1,18 +1,19 @@
 """Landsat, Sentinel-2 and the truth, rendered from the same ground."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from catalog.products import LANDSAT_C2_L2, SANDBOX_TRUTH, SENTINEL_2_L2A
+from catalog.products import find_product
 from pipeline.sandbox.fields import Floats, PixelGrid, synthesize_field
+from pipeline.sandbox.offset_forms import OFFSET_FORMS
 from pipeline.sandbox.phenology import Look, warmth_of
 from pipeline.sandbox.raster import Raster, Rendered, encode
 from pipeline.sandbox.sampling import View, sample_views
-from pipeline.sandbox.schedule import Overpass
+from pipeline.sandbox.schedule import LANDSAT, SENTINEL2, TRUTH, Overpass
 from pipeline.sandbox.sensors import (
     HAZE_GAIN,
     HAZE_OFFSET,
@@ -77,7 +78,7 @@ class Air:
 
 def air_over(world: World, overpass: Overpass, grid: PixelGrid) -> Air:
     """Draw one scene's air and return it over the ground that `grid` truly shows."""
-    rng = world.config.random("air", overpass.name)
+    rng = world.config.random("air", overpass.sky_of or overpass.name)
     veil = synthesize_field(
         rng,
         period_m=world.config.size_m + 2000,
@@ -96,7 +97,8 @@ def air_over(world: World, overpass: Overpass, grid: PixelGrid) -> Air:
     )
 
 
-def _reflectance_view(look: Look, band: str, *, gsd_m: float, blur_m: float) -> View:
+def reflectance_view(look: Look, band: str, *, gsd_m: float, blur_m: float) -> View:
+    """Return how one band of the landscape, a key of `MSI_BANDS`, is looked at."""
     index = MSI_BANDS.index(band)
     return View(
         mean=look.mean[index],
@@ -110,16 +112,17 @@ def _sensor_views(
     look: Look, platform: str, optics: Mapping[str, BandOptics]
 ) -> dict[str, View]:
     return {
-        band: _reflectance_view(
+        band: reflectance_view(
             look, response(platform, band)[0], gsd_m=o.gsd_m, blur_m=o.blur_m
         )
         for band, o in optics.items()
     }
 
 
-def _with_noise(
+def with_noise(
     rng: np.random.Generator, reflectance: Floats, optics: BandOptics, sun_elevation_deg: float
 ) -> Floats:
+    """Add the noise of one band's detector."""
     reference, noise = optics.noise(sun_elevation_deg)
     spread = noise * np.sqrt(np.maximum(reflectance, 0.05 * reference) / reference)
     draw = rng.standard_normal(reflectance.shape, dtype=np.float32)
@@ -140,7 +143,7 @@ def _deliver(
     for band, o in optics.items():
         _, gain, offset = response(overpass.platform, band)
         delivered = air[o.gsd_m].seen(gain * ground[band] + offset, o.wavelength_nm)
-        found[band] = _with_noise(rng, delivered, o, sun.elevation_deg)
+        found[band] = with_noise(rng, delivered, o, sun.elevation_deg)
     return found
 
 
@@ -162,17 +165,21 @@ def render_landsat(world: World, overpass: Overpass) -> Rendered:
     ground = dict(zip(views, sampled, strict=True))
     air = air_over(world, overpass, grid)
     delivered = _deliver(world, overpass, OLI, ground, {30: air})
-    delivered["thermal"] = _temperature(world, overpass, ground["warmth"], air.opacity)
+    delivered["thermal"] = surface_temperature(world, overpass, ground["warmth"], air.opacity)
     quality = landsat_quality(air.opacity, air.shade, ground["water"] > 0.5)
     rasters = [
-        encode(LANDSAT_C2_L2.band(band), values, grid) for band, values in delivered.items()
+        encode(find_product(LANDSAT).band(band), values, grid)
+        for band, values in delivered.items()
     ]
     rasters.append(Raster(band="qa_pixel", values=quality, grid=grid, nodata=1.0))
     cloud = float((quality & (1 << 3) > 0).mean())
     return Rendered(overpass=overpass, rasters=tuple(rasters), cloud=cloud)
 
 
-def _temperature(world: World, overpass: Overpass, warmth: Floats, opacity: Floats) -> Floats:
+def surface_temperature(
+    world: World, overpass: Overpass, warmth: Floats, opacity: Floats
+) -> Floats:
+    """Return the temperature of ground and clouds as a Landsat pass measures it, kelvin."""
     rng = world.config.random("temperature", overpass.name)
     day_rng = world.config.random("weather", f"{overpass.time:%Y%m%d}")
     mean = air_temperature_k(overpass.day, float(day_rng.normal(0, 2.5)))
@@ -219,17 +226,18 @@ def render_sentinel2(world: World, overpass: Overpass) -> Rendered:
     delivered = _deliver(world, overpass, MSI, ground, air)
     classes = scene_classes(delivered, ground["water"] > 0.5, air[20])
     covered = {grid.step_m: swath(grid, overpass.swath_share) for grid in (fine, coarse)}
-    offset = -0.1 if overpass.details["s2:processing_baseline"] >= "04" else 0.0
-    rasters = [
+    rule = OFFSET_FORMS[overpass.offset_form]
+    encoded = [
         encode(
-            SENTINEL_2_L2A.band(band),
+            find_product(SENTINEL2).band(band),
             values,
             grids[band],
-            offset=offset,
+            offset=rule.offset,
             covered=covered[grids[band].step_m],
         )
         for band, values in delivered.items()
     ]
+    rasters = [replace(raster, offset=rule.stated) for raster in encoded]
     classes = np.where(covered[20.0], classes, 0).astype(np.uint8)
     rasters.append(Raster(band="scl", values=classes, grid=coarse, nodata=0.0))
     cloud = float(np.isin(classes, (8, 9)).sum() / max(1, np.count_nonzero(classes)))
@@ -279,13 +287,13 @@ def render_truth(world: World, overpass: Overpass, name: str) -> Rendered:
     look = world.look(overpass)
     sampled = sample_views(
         world.scenery(overpass, look),
-        [_reflectance_view(look, band, gsd_m=10.0, blur_m=0.0) for band in MSI_TRUTH_BANDS],
+        [reflectance_view(look, band, gsd_m=10.0, blur_m=0.0) for band in MSI_TRUTH_BANDS],
         pixels=grid,
         factor=TRUTH_FACTOR,
         shift_m=(0.0, 0.0),
     )
     rasters = tuple(
-        encode(SANDBOX_TRUTH.band(band), values, grid)
+        encode(find_product(TRUTH).band(band), values, grid)
         for band, values in zip(MSI_TRUTH_BANDS, sampled, strict=True)
     )
     return Rendered(overpass=overpass, rasters=rasters, name=name)

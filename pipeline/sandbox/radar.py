@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from catalog.products import SENTINEL_1_GRD
+from catalog.products import find_product
 from pipeline.sandbox.covers import COVERS, KINDS, SOIL_BACKSCATTER_DB
 from pipeline.sandbox.fields import Floats
 from pipeline.sandbox.landscape import Traits
 from pipeline.sandbox.phenology import Stand
 from pipeline.sandbox.raster import Raster, Rendered
 from pipeline.sandbox.sampling import View, sample_views
-from pipeline.sandbox.schedule import Overpass
+from pipeline.sandbox.schedule import SENTINEL1, Overpass
 from pipeline.sandbox.sensors import (
     SAR_BIAS_DB,
     SAR_BLUR_M,
@@ -59,7 +59,7 @@ def render_sentinel1(world: World, overpass: Overpass) -> Rendered:
     for band, ground in zip(("vv", "vh"), sampled, strict=True):
         speckle = rng.gamma(SAR_LOOKS, 1 / SAR_LOOKS, ground.shape)
         power = (ground * bias + 10 ** (SAR_NOISE_FLOOR_DB / 10)) * speckle
-        nodata = SENTINEL_1_GRD.band(band).source_nodata
+        nodata = find_product(SENTINEL1).band(band).source_nodata
         rasters.append(
             Raster(
                 band=band,

@@ -1,18 +1,41 @@
 """What the sandbox holds: its place, its season, and which satellite passes when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from zlib import crc32
 
 import numpy as np
 
-from catalog.products import LANDSAT_C2_L2, SENTINEL_1_GRD, SENTINEL_2_L2A
 from pipeline.sandbox.fields import PixelGrid
+from pipeline.sandbox.offset_forms import OFFSET_FORMS, OffsetForm
 from pipeline.sandbox.sensors import SHIFT_M
 
-LANDSAT = LANDSAT_C2_L2.key
-SENTINEL2 = SENTINEL_2_L2A.key
-SENTINEL1 = SENTINEL_1_GRD.key
+LANDSAT = "landsat-c2-l2"
+SENTINEL2 = "sentinel-2-l2a"
+SENTINEL1 = "sentinel-1-grd"
+HLS_LANDSAT = "hls-l30"
+HLS_SENTINEL2 = "hls-s30"
+DYNAMIC_WORLD = "dynamic-world"
+PLANETSCOPE = "planetscope-sr"
+ELEVATION = "cop-dem-glo-30"
+LABELS = "worldcereal-labels"
+TRUTH = "sandbox-truth"
+WORLDCOVER = "esa-worldcover"
+CROPLAND = "usda-cdl"
+
+FIRST_PRODUCTS = (LANDSAT, SENTINEL2, SENTINEL1, ELEVATION, LABELS, TRUTH)
+"""What a sandbox holds unless it says otherwise."""
+ALL_PRODUCTS = (
+    *FIRST_PRODUCTS,
+    HLS_LANDSAT,
+    HLS_SENTINEL2,
+    DYNAMIC_WORLD,
+    PLANETSCOPE,
+    WORLDCOVER,
+    CROPLAND,
+)
+DYNAMIC_WORLD_CLOUD = 0.35
+"""Cloud cover above which Dynamic World leaves a scene out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +65,14 @@ class SandboxConfig:
     """Cloud cover above which a pass is not in the archive."""
     two_rows: int | None = 2
     """Which Landsat pass comes as two items, neighbouring rows; None for none."""
+    products: tuple[str, ...] = FIRST_PRODUCTS
+    """Keys of the products to render."""
+    sentinel2_forms: tuple[OffsetForm, ...] = ("carried", "plain", "carried")
+    """How Sentinel-2 passes deal with the offset, in turn."""
+    planet_every_days: int = 6
+    planet_m: float = 780.0
+    """Side of the square that PlanetScope deliveries cover, from 30 m beyond the area's
+    south-western corner; a multiple of 30."""
 
     def __post_init__(self) -> None:
         for name in ("west", "south", "size_m", "margin_m"):
@@ -52,6 +83,12 @@ class SandboxConfig:
                 )
         if self.end < self.start:
             raise ValueError(f"end {self.end} is before start {self.start}; swap them")
+        unknown = sorted(set(self.products) - set(ALL_PRODUCTS))
+        if unknown:
+            raise ValueError(
+                f"products {', '.join(unknown)} cannot be rendered; "
+                f"choose from {', '.join(ALL_PRODUCTS)}"
+            )
         if not 0 <= self.cloudiness <= 1:
             raise ValueError(f"cloudiness={self.cloudiness!r} is not between 0 and 1")
 
@@ -85,6 +122,24 @@ TINY = SandboxConfig(
     overcast=0.85,
 )
 """One cell, a few scenes of every product: for tests."""
+FULL = SandboxConfig(
+    seed=2944,
+    size_m=3_840.0,
+    margin_m=120.0,
+    start=date(2021, 5, 1),
+    end=date(2021, 9, 30),
+    cloudiness=0.3,
+    products=ALL_PRODUCTS,
+)
+"""Four cells of 1,920 m, one growing season, and every product that can be rendered."""
+OFFSETS = replace(
+    TINY,
+    sentinel2_every_days=5,
+    cloudiness=0.0,
+    products=(SENTINEL2,),
+    sentinel2_forms=("plain", "carried", "removed", "removed-unsaid", "carried-unsaid"),
+)
+"""One cell of Sentinel-2 that deals with the offset in every way there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +160,12 @@ class Overpass:
     """Place in the order of this collection's passes, missing ones included."""
     swath_share: float = 1.0
     """Share of the area's width, from the west, that the swath covers."""
-    details: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str | bool] = field(default_factory=dict)
     """Item properties that only this collection has."""
+    sky_of: str = ""
+    """Name of the pass whose sky and air these are, if they are not its own."""
+    offset_form: OffsetForm = "carried"
+    """How a Sentinel-2 scene deals with the offset of 1000."""
 
     @property
     def day(self) -> float:
@@ -121,12 +180,22 @@ def list_overpasses(config: SandboxConfig) -> list[Overpass]:
     Passes under a closed cloud deck are left out, as searches with a cloud limit do. A
     pass depends on the seed and its own date, so a longer period only adds passes.
     """
+    landsat = _on_offer(config, _landsat(config))
+    sentinel2 = _on_offer(config, _sentinel2(config))
     found = [
-        *_landsat(config),
-        *_sentinel2(config),
+        *landsat,
+        *sentinel2,
         *_sentinel1(config),
+        *[_hls(overpass, HLS_LANDSAT) for overpass in landsat],
+        *[_hls(overpass, HLS_SENTINEL2) for overpass in sentinel2],
+        *[_dynamic_world(p) for p in sentinel2 if p.cloud_cover <= DYNAMIC_WORLD_CLOUD],
+        *_on_offer(config, _planetscope(config)),
     ]
-    return [overpass for overpass in found if overpass.cloud_cover <= config.overcast]
+    return [overpass for overpass in found if overpass.collection in config.products]
+
+
+def _on_offer(config: SandboxConfig, passes: list[Overpass]) -> list[Overpass]:
+    return [overpass for overpass in passes if overpass.cloud_cover <= config.overcast]
 
 
 def _days(config: SandboxConfig, first: int, every: int) -> list[tuple[int, date]]:
@@ -177,6 +246,7 @@ def _sentinel2(config: SandboxConfig) -> list[Overpass]:
         letter = "ab"[number % 2]
         name = f"S2{letter.upper()}_31UES_{day:%Y%m%d}_0_L2A"
         rng = config.random("pass", name)
+        form = config.sentinel2_forms[number % len(config.sentinel2_forms)]
         passes.append(
             Overpass(
                 name=name,
@@ -187,7 +257,8 @@ def _sentinel2(config: SandboxConfig) -> list[Overpass]:
                 cloud_cover=_cloud_cover(rng, config.cloudiness),
                 number=number,
                 swath_share=float(rng.uniform(0.55, 0.85)) if number % 8 == 5 else 1.0,
-                details={"s2:processing_baseline": "03.01" if number % 3 == 1 else "05.00"},
+                details=_offset_details(form),
+                offset_form=form,
             )
         )
     return passes
@@ -207,6 +278,51 @@ def _sentinel1(config: SandboxConfig) -> list[Overpass]:
                 shift_m=_shift(rng, SENTINEL1),
                 number=number,
                 details={"sar:instrument_mode": "IW", "sat:orbit_state": "ascending"},
+            )
+        )
+    return passes
+
+
+def _offset_details(form: OffsetForm) -> dict[str, str | bool]:
+    rule = OFFSET_FORMS[form]
+    found: dict[str, str | bool] = {"s2:processing_baseline": rule.baseline}
+    if rule.flag is not None:
+        found["earthsearch:boa_offset_applied"] = rule.flag
+    return found
+
+
+def _hls(overpass: Overpass, collection: str) -> Overpass:
+    """The same pass as HLS delivers it: its own name, the same sky."""
+    kind = "L30" if collection == HLS_LANDSAT else "S30"
+    return replace(
+        overpass,
+        name=f"HLS.{kind}.T31UES.{overpass.time:%Y%jT%H%M%S}.v2.0",
+        collection=collection,
+        details={},
+        sky_of=overpass.name,
+    )
+
+
+def _dynamic_world(overpass: Overpass) -> Overpass:
+    """Dynamic World of a Sentinel-2 pass: it bears the scene's own name."""
+    return replace(overpass, collection=DYNAMIC_WORLD, platform="", details={})
+
+
+def _planetscope(config: SandboxConfig) -> list[Overpass]:
+    passes = []
+    for number, day in _days(config, 1, config.planet_every_days):
+        rng = config.random("pass", f"PS_{day:%Y%m%d}")
+        time = _moment(day, 10, 5, rng.uniform(0, 1500))
+        satellite = f"24{rng.integers(10, 99)}"
+        passes.append(
+            Overpass(
+                name=f"{time:%Y%m%d_%H%M%S}_{rng.integers(10, 99)}_{satellite}",
+                collection=PLANETSCOPE,
+                platform=satellite,
+                time=time,
+                shift_m=_shift(rng, PLANETSCOPE),
+                cloud_cover=_cloud_cover(rng, config.cloudiness),
+                number=number,
             )
         )
     return passes

@@ -7,10 +7,9 @@ import numpy as np
 from affine import Affine
 from pyproj import Transformer
 
-from catalog.products import COP_DEM_GLO_30, WORLDCEREAL_LABELS
 from pipeline.sandbox.covers import COVERS, KINDS
 from pipeline.sandbox.raster import Raster, Rendered
-from pipeline.sandbox.schedule import Overpass
+from pipeline.sandbox.schedule import ELEVATION, LABELS, Overpass
 from pipeline.sandbox.world import World
 
 DEM_NOISE_M = 0.4
@@ -26,7 +25,7 @@ def render_labels(world: World) -> Rendered:
     year = world.config.start.year
     overpass = Overpass(
         name=f"sandbox-labels-{year}",
-        collection=WORLDCEREAL_LABELS.key,
+        collection=LABELS,
         platform="",
         time=datetime(year, 7, 1, tzinfo=UTC),
         shift_m=(0.0, 0.0),
@@ -59,7 +58,7 @@ def render_elevation(world: World) -> Rendered:
     heights = heights + rng.normal(0, DEM_NOISE_M, heights.shape).astype(np.float32)
     overpass = Overpass(
         name="sandbox-dem",
-        collection=COP_DEM_GLO_30.key,
+        collection=ELEVATION,
         platform="",
         time=datetime(2021, 4, 22, tzinfo=UTC),
         shift_m=(0.0, 0.0),

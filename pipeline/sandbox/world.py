@@ -54,7 +54,7 @@ class World:
     def sky(self, overpass: Overpass) -> Sky:
         """Return the clouds of a pass."""
         return draw_sky(
-            self.config.random("sky", overpass.name),
+            self.config.random("sky", overpass.sky_of or overpass.name),
             cover=overpass.cloud_cover,
             area=self.config.grid(60.0),
             sun=self.sun(overpass),

@@ -9,15 +9,26 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from catalog.products import SANDBOX_TRUTH
+from pipeline.sandbox.cover import render_cropland, render_dynamic_world, render_worldcover
+from pipeline.sandbox.hls import render_hls
 from pipeline.sandbox.items import Json, write_scene
 from pipeline.sandbox.optical import render_landsat, render_sentinel2, render_truth
+from pipeline.sandbox.planet import write_delivery
 from pipeline.sandbox.radar import render_sentinel1
 from pipeline.sandbox.raster import Raster, Rendered
 from pipeline.sandbox.schedule import (
+    CROPLAND,
+    DYNAMIC_WORLD,
+    ELEVATION,
+    HLS_LANDSAT,
+    HLS_SENTINEL2,
+    LABELS,
     LANDSAT,
+    PLANETSCOPE,
     SENTINEL1,
     SENTINEL2,
+    TRUTH,
+    WORLDCOVER,
     Overpass,
     SandboxConfig,
     list_overpasses,
@@ -29,7 +40,18 @@ RENDERERS: dict[str, Callable[[World, Overpass], Rendered]] = {
     LANDSAT: render_landsat,
     SENTINEL2: render_sentinel2,
     SENTINEL1: render_sentinel1,
+    HLS_LANDSAT: render_hls,
+    HLS_SENTINEL2: render_hls,
+    DYNAMIC_WORLD: render_dynamic_world,
 }
+MAPS: dict[str, Callable[[World], Rendered]] = {
+    LABELS: render_labels,
+    ELEVATION: render_elevation,
+    WORLDCOVER: render_worldcover,
+    CROPLAND: render_cropland,
+}
+SUNLESS = (SENTINEL1, DYNAMIC_WORLD)
+"""Products whose items say nothing of the sun."""
 ROW_GAP = timedelta(seconds=24)
 """Time between the centers of neighboring WRS-2 rows: an orbit of 98.9 min has 248."""
 
@@ -52,13 +74,14 @@ def write_sandbox(
 
     Args:
         out: Folder to write, made if missing. Files of the same name are replaced.
-        config: What to render; `schedule.DEMO` and `schedule.TINY` are ready-made.
+        config: What to render; `schedule.DEMO`, `TINY`, `FULL` and `OFFSETS` are ready-made.
         on_scene: Called in this thread with the id of each finished scene.
         workers: Threads; default one per core, four at most.
 
     Returns:
         Path of `items.json`, a FeatureCollection of STAC items with relative hrefs. It is
-        written last: a folder that holds it is complete.
+        written last: a folder that holds it is complete. PlanetScope deliveries lie beside
+        it in a folder of their own and are no items.
     """
     out.mkdir(parents=True, exist_ok=True)
     world = build_world(config)
@@ -79,25 +102,47 @@ def write_sandbox(
 
 def count_scenes(config: SandboxConfig) -> int:
     """Return how many items `write_sandbox` will list, for a progress bar."""
-    passes = list_overpasses(config)
-    landsat = [p for p in passes if p.collection == LANDSAT]
-    split = sum(p.number == config.two_rows for p in landsat)
-    return len(passes) + len(landsat) + split + 2
+    passes = [p for p in list_overpasses(config) if p.collection != PLANETSCOPE]
+    split = sum(p.collection == LANDSAT and p.number == config.two_rows for p in passes)
+    maps = sum(product in config.products for product in MAPS)
+    return len(passes) + len(_truths(config)) + split + maps
+
+
+def _truths(config: SandboxConfig) -> list[Overpass]:
+    """The Landsat passes, if the truth at their times is wanted."""
+    if TRUTH not in config.products:
+        return []
+    both = replace(config, products=(LANDSAT,))
+    return list_overpasses(both)
 
 
 def _jobs(out: Path, world: World) -> Iterable[Callable[[], list[Json]]]:
     """Yield one job per scene, the long ones first."""
-    for overpass in sorted(list_overpasses(world.config), key=lambda p: -len(p.collection)):
-        yield partial(_write_overpass, out, world, overpass)
-        if overpass.collection == LANDSAT:
-            yield partial(_write_truth, out, world, overpass)
-    yield lambda: [write_scene(out, render_labels(world), world.config, None)]
-    yield lambda: [write_scene(out, render_elevation(world), world.config, None)]
+    config = world.config
+    for overpass in sorted(list_overpasses(config), key=lambda p: -len(p.collection)):
+        if overpass.collection == PLANETSCOPE:
+            yield partial(_write_planet, out, world, overpass)
+        else:
+            yield partial(_write_overpass, out, world, overpass)
+    for overpass in _truths(config):
+        yield partial(_write_truth, out, world, overpass)
+    for product, render in MAPS.items():
+        if product in config.products:
+            yield partial(_write_map, out, world, render)
+
+
+def _write_map(out: Path, world: World, render: Callable[[World], Rendered]) -> list[Json]:
+    return [write_scene(out, render(world), world.config, None)]
+
+
+def _write_planet(out: Path, world: World, overpass: Overpass) -> list[Json]:
+    write_delivery(out, world, overpass)
+    return []
 
 
 def _write_overpass(out: Path, world: World, overpass: Overpass) -> list[Json]:
     rendered = RENDERERS[overpass.collection](world, overpass)
-    sun = None if overpass.collection == SENTINEL1 else world.sun(overpass)
+    sun = None if overpass.collection in SUNLESS else world.sun(overpass)
     scenes = [rendered]
     if overpass.collection == LANDSAT and overpass.number == world.config.two_rows:
         scenes = split_rows(rendered)
@@ -106,7 +151,7 @@ def _write_overpass(out: Path, world: World, overpass: Overpass) -> list[Json]:
 
 def _write_truth(out: Path, world: World, overpass: Overpass) -> list[Json]:
     name = f"truth_{overpass.time:%Y%m%d}"
-    true = replace(overpass, collection=SANDBOX_TRUTH.key, platform="", shift_m=(0.0, 0.0))
+    true = replace(overpass, collection=TRUTH, platform="", shift_m=(0.0, 0.0))
     rendered = render_truth(world, true, name)
     return [write_scene(out, rendered, world.config, world.sun(overpass))]
 
