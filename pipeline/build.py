@@ -74,7 +74,7 @@ def build(task: BuildTask, reader: BlockReader | None = None) -> Built:
     Raises:
         SourceUnavailable: If a source may be readable later; the task is to be run again.
     """
-    sources = Sources(reader or BlockReader())
+    sources = Sources(task, reader or BlockReader())
     searches: dict[tuple[int, str], _Search] = defaultdict(_Search)
     patches: dict[tuple[int, str], tuple[Choice, Patch]] = {}
     failures: dict[int, Failure] = {}
@@ -295,6 +295,7 @@ def _layer_columns(
             f"{layer.name}_present": True,
             f"{layer.name}_resampling": patch.resampling,
             f"{layer.name}_candidates": count,
+            f"{layer.name}_offset": patch.offset,
         }
     return columns
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from catalog.grid import Cell
 from catalog.products import find_product
 from catalog.scene import Asset, Scene
+from pipeline.offsets import with_offset
 from pipeline.read import Pixels
 from pipeline.sources import Sources
 from pipeline.task import LayerTask, encoding_shift
@@ -50,6 +51,8 @@ class Patch:
     """Fraction of the cell that the sources hold, usable or not."""
     resampling: str
     """`'none'` if every band was pasted, else the method of the warp."""
+    offset: str
+    """Verdict on the offset of each scene, joined by `;`; `''` where none is needed."""
 
 
 def view_cells(
@@ -81,7 +84,12 @@ def read_patches(
     shape = (len(layer.bands), layer.size_px, layer.size_px)
     pixels = [np.full(shape, layer.nodata, dtype=layer.dtype) for _ in cells]
     methods: list[set[str]] = [set() for _ in cells]
-    for number, scene in enumerate(scenes):
+    verdicts = [sources.verdict(scene) for scene in scenes]
+    trusted = [
+        with_offset(s, v.offset) if v else s for s, v in zip(scenes, verdicts, strict=True)
+    ]
+    said = ";".join(str(v) for v in verdicts if v)
+    for number, scene in enumerate(trusted):
         mine = [i for i, view in enumerate(views) if (view.owner == number).any()]
         if not mine:
             continue
@@ -95,7 +103,8 @@ def read_patches(
                 pixels[i][b][take] = stored[take]
                 methods[i].add(method)
     return [
-        _patch(layer, p, view, m) for p, view, m in zip(pixels, views, methods, strict=True)
+        _patch(layer, p, view, m, said)
+        for p, view, m in zip(pixels, views, methods, strict=True)
     ]
 
 
@@ -121,19 +130,27 @@ def _integers(pixels: Pixels) -> npt.NDArray[np.integer]:
 def _encode(pixels: Pixels, asset: Asset, layer: LayerSchema) -> npt.NDArray[np.generic]:
     """Raw values of the file as raw values of the layer: an exact shift for integers.
 
-    Interpolated integers are rounded, and clipped above nodata.
+    Interpolated integers are rounded, and clipped above nodata. Floats in physical units are
+    rounded to the layer's step.
     """
     if layer.dtype == "float32":
         physical = pixels.values.astype(np.float64) * asset.scale + asset.offset
         return np.where(pixels.has_data, physical, np.nan).astype(np.float32)
-    shift = encoding_shift(asset, layer)
-    shifted = np.rint(np.where(pixels.has_data, pixels.values, 0)) + shift
+    values = np.where(pixels.has_data, pixels.values, 0)
+    if asset.scale == 1.0 and layer.scale != 1.0:
+        shifted = np.rint((values + asset.offset - layer.offset) / layer.scale)
+    else:
+        shifted = np.rint(values) + encoding_shift(asset, layer)
     top = np.iinfo(layer.dtype).max
     return np.where(pixels.has_data, np.clip(shifted, 1, top), 0).astype(layer.dtype)
 
 
 def _patch(
-    layer: LayerSchema, pixels: npt.NDArray[np.generic], view: View, methods: set[str]
+    layer: LayerSchema,
+    pixels: npt.NDArray[np.generic],
+    view: View,
+    methods: set[str],
+    offset: str,
 ) -> Patch:
     whole = np.isfinite(pixels) if layer.dtype == "float32" else pixels != 0
     has_all = whole.all(axis=0)
@@ -143,4 +160,5 @@ def _patch(
         valid=view.valid & has_all,
         covered=float(has_all.mean()),
         resampling=warped[0] if warped else "none",
+        offset=offset,
     )

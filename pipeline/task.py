@@ -13,7 +13,7 @@ from catalog.providers.source import Source
 from catalog.scene import Asset, Scene
 from stores.schema import LayerSchema
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Raised whenever the same sources would give other pixels; part of every content key."""
 
 

@@ -52,6 +52,7 @@ _LAYER_FIELDS: tuple[tuple[str, pa.DataType, Any], ...] = (
     ("present", pa.bool_(), False),
     ("resampling", pa.string(), "none"),
     ("candidates", pa.int16(), 0),
+    ("offset", pa.string(), ""),
 )
 """Columns per layer: suffix, type, and the value where the layer has nothing."""
 

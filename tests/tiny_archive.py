@@ -31,7 +31,7 @@ ROWS, COLUMNS = 8, 10
 """Cells of the fixture `campaign`."""
 ANCHOR_TIME = datetime(2020, 6, 10, 10, 40, tzinfo=UTC)
 
-CLEAR = {"qa_pixel": 21824, "scl": 4}
+CLEAR = {"qa_pixel": 21824, "scl": 5}  # bare soil: no witness of the offset
 CLOUDY = {"qa_pixel": 22280, "scl": 9}
 FILL = {"qa_pixel": 1, "scl": 0}
 
@@ -44,6 +44,9 @@ def cell(col: int, row: int) -> Cell:
     """Return the cell `col` to the right of and `row` below the common corner."""
     west, north = WEST + CELL_M * col, NORTH - CELL_M * row
     return Cell(EPSG, west, north - CELL_M, west + CELL_M, north)
+
+
+PLATFORMS = {"landsat-c2-l2": "landsat-8", "sentinel-2-l2a": "sentinel-2a"}
 
 
 @dataclass
@@ -160,7 +163,7 @@ def _item(
         "bbox": [min(lon), min(lat), max(lon), max(lat)],
         "properties": {
             "datetime": time.isoformat().replace("+00:00", "Z"),
-            "platform": product,
+            "platform": PLATFORMS.get(product, ""),
             "proj:epsg": EPSG,
             "version": "1",
         },

@@ -253,9 +253,10 @@ def test_the_content_key_names_sources_and_settings_and_nothing_else(pair):
 
 
 def test_each_file_is_opened_once_and_each_block_read_once(pair):
+    """Two more openings glance at the whole Sentinel-2 scene, to see which offset it has."""
     places = [cell(x, y) for x in range(4) for y in range(4)]
     built = build(pair({"S": {}}, cells=places))
-    files = 2 * (1 + 2)
+    files = 2 * (1 + 2) + 2
     blocks = sum(ceil(4 * CELL_M / gsd / 16) ** 2 for gsd in (30, 30, 30, 10, 10, 20))
     assert (built.count.files, built.count.blocks) == (files, blocks)
     assert all(o["status"] == "kept" for o in built.outcomes.values())

@@ -249,6 +249,7 @@ def _index_row(
             f"{layer.name}_present": True,
             f"{layer.name}_resampling": "none",
             f"{layer.name}_candidates": 1,
+            f"{layer.name}_offset": "",
         }
     return row
 
