@@ -9,7 +9,6 @@ Example:
     <function load_recipe at ...>
 """
 
-import json
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -20,6 +19,9 @@ import typer
 from rich.console import Console
 
 from catalog.errors import GeoloupeError
+from pipeline import commands as data
+from stores.terminal import BAD_INPUT, INTERRUPTED, RunOption, console
+from training import commands as model
 
 _PUBLIC = {
     "PatchStore": "stores.patch_store",
@@ -29,7 +31,6 @@ _PUBLIC = {
 }
 __all__ = ["PatchStore", "build_store", "load_recipe", "main", "make_plan"]  # noqa: F822
 
-DONE, FAILURES, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEMO_SECONDS = 150.0
 
 app = typer.Typer(
@@ -38,14 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console(stderr=True)
-
-RecipeArgument = Annotated[
-    Path, typer.Argument(help="Recipe file (TOML), or a plan saved by `plan --out`.")
-]
-StoreOption = Annotated[str, typer.Option("--store", help="Folder of the store.")]
-RunOption = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the public name is
@@ -79,10 +72,6 @@ def _escape(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _print_json(facts: object) -> None:
-    print(json.dumps(facts, indent=1, default=str))
-
-
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
@@ -90,113 +79,10 @@ def _options(
     """Options of every command."""
 
 
-@app.command()
-def plan(
-    recipe: RecipeArgument,
-    out: Annotated[Path | None, typer.Option(help="Save the plan to this folder.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Search, match and say what a build would do and cost. Moves no pixel."""
-    from pipeline.estimate import estimate_plan
-    from pipeline.plan import make_plan
-    from pipeline.plan_text import describe_plan, plan_facts
-    from pipeline.progress import BuildProgress
-    from pipeline.saved_plan import load_recipe_or_plan, save_plan
-
-    asked, made = load_recipe_or_plan(recipe)
-    if made is None:
-        with BuildProgress(console) as progress:
-            made = make_plan(asked, datetime.now(UTC), on_search=progress.on_search)
-    estimate = estimate_plan(made)
-    if out is not None:
-        save_plan(made, asked, out)
-    if as_json:
-        _print_json(plan_facts(made, estimate))
-    else:
-        Console().print(describe_plan(made, asked, estimate))
-        if out is not None:
-            hint = f"saved; build it with: geoloupe build {out} --store DIR"
-            console.print(hint, markup=False, soft_wrap=True)
-
-
-@app.command()
-def build(
-    recipe: RecipeArgument,
-    store: StoreOption,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler; default: this machine.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Build the store of a recipe. The same command finishes what was interrupted."""
-    from pipeline.cluster import open_client
-    from pipeline.plan import make_plan
-    from pipeline.progress import BuildProgress
-    from pipeline.run import build_store
-    from pipeline.saved_plan import load_recipe_or_plan
-
-    asked, made = load_recipe_or_plan(recipe)
-    with BuildProgress(console) as progress:
-        summary = build_store(
-            asked,
-            store,
-            lambda: made or make_plan(asked, datetime.now(UTC), on_search=progress.on_search),
-            connect=lambda: open_client(scheduler),
-            on_start=progress.on_start,
-            on_report=progress.on_report,
-        )
-    if as_json:
-        _print_json(summary.facts())
-    else:
-        console.print(summary.describe(), markup=False, soft_wrap=True)
-    if summary.failed_share > asked.limits.max_failed:
-        raise typer.Exit(FAILURES)
-
-
-@app.command()
-def inspect(
-    store: Annotated[str, typer.Argument(help="Folder of a store.")],
-    html: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write a report to this HTML file.")
-    ] = None,
-    snapshot: Annotated[int | None, typer.Option(help="Snapshot; default: latest.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what a store holds; write a report about it."""
-    from stores.patch_store import PatchStore
-    from stores.report.dataset import write_report
-    from stores.summary import describe_store, store_facts
-
-    opened = PatchStore.open(store, snapshot)
-    if as_json:
-        _print_json(store_facts(opened))
-    else:
-        Console().print(describe_store(opened))
-    if html is not None:
-        write_report(store, html, snapshot=snapshot)
-        console.print(f"report: {html}")
-
-
-@app.command()
-def train(
-    store: StoreOption,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    seconds: Annotated[
-        float | None, typer.Option(help="Budget of optimizing; default 180 if no --steps.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget in optimizer steps.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings (TOML); see docs/training.md.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed; default 0.")] = None,
-) -> None:
-    """Train a model on a store. The same command resumes an interrupted run."""
-    from training.config import load_config
-    from training.loop import train as run_training
-
-    settings = load_config(config, seconds=seconds, steps=steps, seed=seed)
-    run = run_training(store, out, settings, console=console)
-    console.print(f"trained: {run}")
+app.command()(data.plan)
+app.command()(data.build)
+app.command()(data.inspect)
+app.command()(model.train)
 
 
 @app.command()
@@ -259,32 +145,7 @@ def _scene_or_store(
         )
 
 
-@app.command()
-def evaluate(
-    run: RunOption,
-    store: StoreOption,
-    out: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write the scores to this JSON file.")
-    ] = None,
-    most: Annotated[
-        int | None, typer.Option(help="Score so many samples of each split at most, evenly.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Score a model beside bicubic and adjusted bicubic, split by split."""
-    from training.demo import describe_scores
-    from training.evaluate import evaluate as score
-
-    limits = dict.fromkeys(("train", "val", "test"), most) if most else None
-    evaluation = score(run, store, most=limits, console=console)
-    if out is not None:
-        evaluation.write(out)
-    if as_json:
-        _print_json(evaluation.to_json())
-        return
-    Console().print(describe_scores(evaluation))
-    for note in evaluation.notes:
-        console.print(f"note: {note}")
+app.command()(model.evaluate)
 
 
 @app.command()
@@ -297,10 +158,11 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
 ) -> None:
     """Go the whole way on this machine: scenes, store, model, map, scores, report."""
+    from pipeline.demo import make_demo_store
     from training.config import TrainConfig
     from training.demo import describe_scores, run_demo
 
-    uri, notes, timings = _demo_store(out, archive)
+    uri, notes, timings = make_demo_store(out, archive, console)
     settings = TrainConfig(seconds=seconds, seed=seed)
     console.print(f"training for {seconds:g} s, then scores and a map: about two minutes more")
     result = run_demo(uri, out, config=settings, notes=notes, timings=timings, console=console)
@@ -317,55 +179,9 @@ def demo(
         print_to.print(f"{what:>14}  {path}", highlight=False)
 
 
-def _demo_store(
-    out: Path, archive: str | None
-) -> tuple[str, tuple[str, ...], dict[str, float]]:
-    """Build the store of the demonstration; return it, what to note, and seconds by stage."""
-    import time
-
-    from pipeline.demo import archive_input, sandbox_input
-    from pipeline.plan import make_plan
-    from pipeline.progress import BuildProgress, SceneProgress
-    from pipeline.recipe import load_recipe
-    from pipeline.run import build_store
-    from stores.report.dataset import write_report
-
-    started = time.monotonic()
-    console.print("scenes, then a store: one to three minutes")
-    if archive is None:
-        with SceneProgress(console) as rendering:
-            given = sandbox_input(out, on_scene=rendering.on_scene)
-    else:
-        given = archive_input(out, archive)
-    timings = {"scenes": time.monotonic() - started}
-    started = time.monotonic()
-    recipe = load_recipe(given.recipe)
-    with BuildProgress(console) as progress:
-        summary = build_store(
-            recipe,
-            out / "store",
-            lambda: make_plan(recipe, datetime.now(UTC), on_search=progress.on_search),
-            on_start=progress.on_start,
-            on_report=progress.on_report,
-        )
-    console.print(summary.describe(), markup=False, soft_wrap=True)
-    timings["build"] = time.monotonic() - started
-    write_report(summary.store, out / "store.html")
-    return summary.store, given.notes, timings
-
-
-@app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Say what this machine lacks: packages, GDAL drivers, disk, credentials."""
-    from pipeline.doctor import describe_checks, run_checks
-
-    checks = run_checks()
-    if as_json:
-        _print_json([check.facts() for check in checks])
-    else:
-        Console().print(describe_checks(checks))
-    if any(check.state == "missing" for check in checks):
-        raise typer.Exit(FAILURES)
+app.command()(data.products)
+app.command()(data.sandbox)
+app.command()(data.doctor)
 
 
 if __name__ == "__main__":

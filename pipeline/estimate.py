@@ -15,7 +15,9 @@ from pyproj import CRS
 from catalog.grid import Cell
 from catalog.products import find_product
 from catalog.scene import Scene
+from pipeline.offsets import witness_of
 from pipeline.plan import Plan
+from pipeline.read import GLANCE_PX
 from pipeline.task import LayerTask
 
 _OPENING = 2
@@ -35,7 +37,8 @@ class Estimate:
     """
 
     requests: int
-    """Two to open each file, one for each row of its blocks, as over HTTP."""
+    """Two to open each file, one for each row of its blocks, as over HTTP, and one for a glance
+    at a scene whose offset is verified; for Earth Engine one for each task and scene."""
     read_bytes: float
     """Decoded bytes of the blocks that are read; what travels is compressed, and smaller."""
     disk_bytes: float
@@ -84,6 +87,14 @@ def estimate_plan(plan: Plan) -> Estimate:
     rows = plan.samples.filter((task >= 0) & (task % step == 0)).to_pylist()
     requests = read_bytes = 0.0
     for layer, scene, visits in _visits(plan, rows):
+        if scene.access == "earth-engine":
+            requests += 1 - prod(1 - visit.judged for visit in visits)
+            read_bytes += _patch_bytes(layer) * sum(visit.judged for visit in visits)
+            continue
+        taken = 1 - prod(1 - visit.taken for visit in visits)
+        for size in _glances(scene):
+            requests += (_OPENING + 1) * taken
+            read_bytes += size * taken
         for raster, count in _rasters(layer, scene).items():
             spared = _spare(raster, visits)
             runs = sum(1 - p for p in spared.rows.values())
@@ -96,6 +107,17 @@ def estimate_plan(plan: Plan) -> Estimate:
         read_bytes=read_bytes * scale,
         disk_bytes=float(patches * sum(_patch_bytes(layer) for layer in plan.layers)),
     )
+
+
+def _glances(scene: Scene) -> list[int]:
+    """Bytes of each glance at a scene whose offset is verified; none where it is not."""
+    witness = witness_of(scene)
+    if witness is None:
+        return []
+    return [
+        bytes_each * min(GLANCE_PX**2, prod(scene.assets[key].shape or (GLANCE_PX, GLANCE_PX)))
+        for key, bytes_each in ((witness, 2), ("scl", 1))
+    ]
 
 
 def _visits(

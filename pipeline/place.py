@@ -40,7 +40,7 @@ def source_window(grid: SourceGrid, geobox: GeoBox) -> Window:
 
     Exactly the cell's own pixels where the grids agree.
     """
-    pasted = _pasted_window(grid, geobox)
+    pasted = pasted_window(grid, geobox)
     if pasted is not None:
         return pasted
     west, south, east, north = transform_bounds(
@@ -72,7 +72,7 @@ def place(
     Returns:
         Values `(y, x)` on the cell: the file's own when pasted, float32 when warped.
     """
-    if _pasted_window(grid, geobox) is not None:
+    if pasted_window(grid, geobox) is not None:
         return pixels, "none"
     method = resampling_method(grid, geobox, kind)
     warped = np.full(geobox.shape, np.nan, dtype=np.float32)
@@ -115,8 +115,8 @@ def _crs(geobox: GeoBox) -> CRS:
     return geobox.crs
 
 
-def _pasted_window(grid: SourceGrid, geobox: GeoBox) -> Window | None:
-    """The cell's window on the file's own pixels; None where the grids differ."""
+def pasted_window(grid: SourceGrid, geobox: GeoBox) -> Window | None:
+    """Return the cell's window on the file's own pixels; None where the grids differ."""
     if _crs(geobox).epsg != grid.epsg:
         return None
     relative = ~grid.transform @ geobox.affine

@@ -105,3 +105,17 @@ class BuildProgress(_Shown):
             f"{per_s:.0f} samples/s · {read:,.0f} MB read · "
             f"{self._kept} kept, {self._rejected} rejected"
         )
+
+
+class StepProgress(_Shown):
+    """Shows how many steps of each cube are read."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._cubes: dict[str, TaskID] = {}
+
+    def on_step(self, cube: str, done: int, of: int) -> None:
+        """Note that `done` of `of` steps of a cube are read."""
+        if cube not in self._cubes:
+            self._cubes[cube] = self._bar.add_task(cube, total=of, said="steps")
+        self._bar.update(self._cubes[cube], completed=done)

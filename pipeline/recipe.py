@@ -18,6 +18,7 @@ from catalog.area import Region
 from catalog.errors import RecipeError
 from catalog.grid import PatchGrid
 from catalog.products import Product, find_product
+from catalog.providers.source import Source
 from pipeline.recipe_door import Door
 from pipeline.recipe_errors import problems_of, refuse, syntax_problem
 from pipeline.recipe_file import LimitsSection, RecipeFile
@@ -66,6 +67,10 @@ class Recipe:
     split: SplitRule
     limits: LimitsSection
     codec: Codec
+
+    def sources(self) -> list[tuple[Source, Product]]:
+        """Return which archive each layer asks for which product."""
+        return [(one.source, find_product(one.product)) for one in self.layers.values()]
 
     @property
     def hash(self) -> str:

@@ -113,7 +113,7 @@ class LayerSection(Section):
     layers."""
     gsd_m: Positive | None = None
     """Pixel size of the layer, metres. Default: the finest of its bands, but not finer than the
-    grid."""
+    grid, nor coarser than a cell."""
     source: Text | None = None
     """Where its scenes are listed, like the top level `source`, which is the default."""
     collection: Text | None = None

@@ -11,6 +11,7 @@ from catalog.errors import nearest_choice
 from catalog.grid import PatchGrid
 from catalog.match import Months, When
 from catalog.products import find_product
+from pipeline.cube_recipe import refuse_unmatched
 from pipeline.recipe_door import Door
 from pipeline.recipe_file import (
     AreaSection,
@@ -81,6 +82,9 @@ def resolve_layer(name: str, section: LayerSection, recipe: Context, door: Door)
             f"{key}.pick",
             "it chooses in a span of months; add when = { months = [6, 8] }, or leave pick out",
         )
+    door.admit(
+        f"{key}.product", lambda: refuse_unmatched(find_product(section.product), when), None
+    )
     return Layer(
         name=name,
         product=section.product,
@@ -103,7 +107,8 @@ def resolve_layer(name: str, section: LayerSection, recipe: Context, door: Door)
 def _gsd(section: LayerSection, grid: PatchGrid) -> float:
     product = find_product(section.product)
     finest = min(product.band(key).gsd_m for key in section.bands)
-    gsd_m = section.gsd_m or max(float(finest), grid.gsd_m)
+    # Fields of the atmosphere are coarser than any cell: one pixel of the whole cell.
+    gsd_m = section.gsd_m or min(max(float(finest), grid.gsd_m), grid.extent_m)
     grid.size_at(gsd_m)
     return gsd_m
 

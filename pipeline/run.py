@@ -18,6 +18,7 @@ from catalog.errors import RecipeError, StoreError
 from catalog.scene import Scene
 from catalog.scenes import read_scenes, write_scenes
 from pipeline.cluster import OnReport, open_client, run_in_order, run_tasks
+from pipeline.credentials import require_credentials
 from pipeline.estimate import Estimate, estimate_plan
 from pipeline.execute import TaskReport
 from pipeline.plan import Plan, claimed_tasks, layers_to_json
@@ -128,13 +129,15 @@ def build_store(
 
     Raises:
         StoreError: If `uri` holds something else or the store of another recipe.
-        RecipeError: If the plan exceeds the recipe's limits or the disk.
+        RecipeError: If a credential is missing, or the plan exceeds the recipe's limits or the
+            disk.
     """
     started = time.monotonic()
     root = find_store(uri, store_schema(recipe))
     built = _already_built(root, recipe) if root else None
     if root and built:
         return _final(RunSummary(store=root.uri, claim=built.claim, already_built=True), built)
+    require_credentials(recipe.sources())
     claim = unfinished_claim(root) if root else None
     summary = RunSummary(store=str(local_folder(uri)), claim=0, resumed=claim is not None)
     if claim is None:

@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -14,10 +12,11 @@ from shapely.geometry.base import BaseGeometry
 from catalog.errors import ItemError, QueryError
 from catalog.grid import Cell, PatchGrid
 from catalog.match import Match, Pass
-from catalog.products import PRODUCTS, Product, find_product
+from catalog.products import find_product
+from catalog.providers.fetch import fetch_json
+from catalog.providers.identify import product_of, source_of
 from catalog.providers.items import read_item
 from catalog.providers.query import Bounds
-from catalog.providers.source import stac_source
 from catalog.scene import Scene
 from pipeline.cluster import OnReport, run_in_order
 from pipeline.plan import claimed_tasks, layers_to_json, plan_samples
@@ -60,10 +59,10 @@ def build_scene_store(
         QueryError: If the item cannot be fetched.
     """
     item = _load_item(item_href)
-    product = _product_of(item)
+    product = product_of(item)
     quality = (product.quality.band,) if product.quality.band else ()
     base = item_href if "://" in item_href else str(Path(item_href).resolve())
-    source = stac_source(base)
+    source = source_of(base)
     scene = read_item(item, product, source=source, bands=(*bands, *quality), base_href=base)
     grid = _own_grid(scene, bands[0])
     schema = StoreSchema(
@@ -124,28 +123,16 @@ def parse_box(text: str) -> Bounds:
 
 
 def _load_item(href: str) -> Mapping[str, Any]:
-    try:
-        if "://" in href:
-            with urlopen(href, timeout=60) as answer:  # noqa: S310 - the user named it
-                item = json.load(answer)
-        else:
-            item = json.loads(Path(href).read_text())
-    except (OSError, URLError, ValueError) as err:
-        raise QueryError(f"cannot read the STAC item {href!r}: {err}") from err
+    if "://" in href:
+        item = fetch_json(href)
+    else:
+        try:
+            item = json.loads(Path(href).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise QueryError(f"cannot read the STAC item {href!r}: {err}") from err
     if not isinstance(item, dict) or item.get("type") != "Feature":
         raise ItemError(f"{href!r} is not a STAC item: expected a GeoJSON Feature")
     return item
-
-
-def _product_of(item: Mapping[str, Any]) -> Product:
-    collection = str(item.get("collection", ""))
-    for product in PRODUCTS.values():
-        if any(collection in a.collections for a in product.archives.values()):
-            return product
-    raise ItemError(
-        f"item {item.get('id')!r} is of collection {collection!r}, which no product has; "
-        f"known are {', '.join(PRODUCTS)}"
-    )
 
 
 def _own_grid(scene: Scene, band: str) -> PatchGrid:

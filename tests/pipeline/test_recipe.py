@@ -128,7 +128,8 @@ def test_known_archives_and_urls_are_kept_as_they_are(folder):
 def test_a_layer_may_have_its_own_source(folder):
     own = ("[layers.landsat]", '[layers.landsat]\nsource = "earth-search"\ncollection = "c"')
     layers = parse(folder, own).layers
-    assert (layers["landsat"].source.name, layers["landsat"].collection) == ("earth-search", "c")
+    landsat = layers["landsat"]
+    assert (landsat.source.name, landsat.collection) == ("earth-search", "c")
     assert layers["sentinel2"].source.url.endswith("items.json")
 
 

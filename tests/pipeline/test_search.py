@@ -16,8 +16,9 @@ START = datetime(2018, 6, 1, tzinfo=UTC)
 END = datetime(2018, 8, 1, tzinfo=UTC)
 GRID = PatchGrid(gsd_m=10, size_px=60, stride_px=60, origin_m=(0, 0))
 QUICK = Retries(attempts=2, backoff_s=0.001, timeout_s=5)
-LANDSAT = {name: f"{name}.tif" for name in ("red", "nir08", "lwir11", "qa_pixel")}
-SENTINEL2 = {"B04": "b04.tif", "SCL": "scl.tif"}
+WEB = "https://data.example.org"
+LANDSAT = {name: f"{WEB}/{name}.tif" for name in ("red", "nir08", "lwir11", "qa_pixel")}
+SENTINEL2 = {"B04": f"{WEB}/b04.tif", "SCL": f"{WEB}/scl.tif"}
 RECIPE = """
 period = ["2018-06-01", "2018-07-31"]
 anchor = "landsat"
@@ -132,11 +133,17 @@ def test_static_layers_are_asked_for_without_a_time_and_yearly_ones_for_whole_ye
     serve_items, recipe_for
 ):
     dem = stac_item(
-        "dem", "cop-dem-glo-30", datetime(2000, 2, 11, tzinfo=UTC), assets={"data": "d"}
+        "dem",
+        "cop-dem-glo-30",
+        datetime(2000, 2, 11, tzinfo=UTC),
+        assets={"data": f"{WEB}/d.tif"},
     )
     days = [datetime(2017, 12, 31, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC)]
     days += [datetime(2018, 12, 31, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC)]
-    radar = [stac_item(f"{d:%Y-%m-%d}", "sentinel-1-grd", d, assets={"vv": "v"}) for d in days]
+    radar = [
+        stac_item(f"{d:%Y-%m-%d}", "sentinel-1-grd", d, assets={"vv": f"{WEB}/v.tif"})
+        for d in days
+    ]
     server = serve_items([landsat("L", START), dem, *radar])
     more = (
         '[layers.terrain]\nproduct = "cop-dem-glo-30"\nbands = ["elevation"]\n'
@@ -159,13 +166,13 @@ def test_an_archive_without_a_single_anchor_is_an_error_that_says_where_it_looke
 
 
 def test_anchors_that_were_all_refused_say_why(serve_items, recipe_for):
-    bare = stac_item("bare", "landsat-c2-l2", START, assets={"red": "r.tif"})
+    bare = stac_item("bare", "landsat-c2-l2", START, assets={"red": f"{WEB}/r.tif"})
     with pytest.raises(QueryError, match="1 items were refused, the first: item 'bare' has no"):
         ask(recipe_for(serve_items([bare]).url))
 
 
 def test_refused_items_of_a_companion_are_kept_with_their_reasons(serve_items, recipe_for):
-    bare = stac_item("bare", "sentinel-2-l2a", START, assets={"B04": "r.tif"})
+    bare = stac_item("bare", "sentinel-2-l2a", START, assets={"B04": f"{WEB}/r.tif"})
     found = ask(recipe_for(serve_items([landsat("L", START), bare]).url))
     assert ids(found, "sentinel2") == []
     assert "no asset for scl" in found.refused["sentinel2"][0]
