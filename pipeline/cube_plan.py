@@ -126,8 +126,10 @@ class CubePlan:
     def describe(self) -> RenderableType:
         """Return the plan as a table for a terminal."""
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("cube", "product", "source", "from", "to"):
+        for column in ("cube", "source"):
             table.add_column(column, overflow="fold")
+        for column in ("from", "to"):
+            table.add_column(column, no_wrap=True)
         for column in ("steps", "missing", "files", "grid", "MB"):
             table.add_column(column, justify="right", no_wrap=True)
         refused = []
@@ -135,10 +137,9 @@ class CubePlan:
             facts = job.facts()
             table.add_row(
                 job.cube.name,
-                job.cube.product,
                 job.cube.source.name,
-                f"{job.spec.start:%Y-%m-%d %H:%M}",
-                f"{job.spec.time_of(job.steps - 1):%Y-%m-%d %H:%M}",
+                f"{job.spec.start:%Y-%m-%d}",
+                f"{job.spec.time_of(job.steps - 1):%Y-%m-%d}",
                 f"{job.steps:,}",
                 f"{facts['not_listed']:,}",
                 f"{facts['files']:,}",

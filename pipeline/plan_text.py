@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from catalog.match import When
 from pipeline.estimate import Estimate
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
@@ -24,6 +25,7 @@ def plan_facts(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "scenes": {layer: len(scenes) for layer, scenes in plan.scenes.items()},
         "listed": {n: len(s) for n, s in found.scenes.items()} if found else None,
         "too_cloudy": dict(found.too_cloudy) if found else None,
+        "outside": dict(found.outside) if found else None,
         "refused_items": {n: list(r) for n, r in found.refused.items()} if found else None,
         "search_requests": found.requests if found else None,
         "matches": len(plan.samples),
@@ -55,7 +57,7 @@ def _layers(plan: Plan, recipe: Recipe, facts: Mapping[str, Any]) -> Table:
     for column in ("listed", "too cloudy", "candidates"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, layer in recipe.layers.items():
-        when = "anchor" if name == recipe.anchor else str(layer.when)
+        when = "anchor" if name == recipe.anchor else _rule(layer.when)
         table.add_row(
             name,
             layer.product,
@@ -97,6 +99,13 @@ def _numbers(facts: Mapping[str, Any]) -> Table:
 
 def _megabytes(count: float) -> str:
     return f"{count / 1e6:,.1f} MB"
+
+
+def _rule(when: When) -> str:
+    """A rule of time in a word, a span of months as `'6 to 8'`."""
+    if isinstance(when, str):
+        return when
+    return f"month {when.first}" if when.first == when.last else f"{when.first} to {when.last}"
 
 
 def _refusals(refused: Mapping[str, list[str]] | None) -> list[Text]:

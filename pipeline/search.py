@@ -32,6 +32,8 @@ class Found:
     """Layer -> scenes, those above `max_cloud` left out."""
     too_cloudy: Mapping[str, int]
     """Layer -> scenes left out because of `max_cloud`."""
+    outside: Mapping[str, int]
+    """Layer -> scenes that an archive listed though they lie outside of what was asked for."""
     refused: Mapping[str, tuple[str, ...]]
     """Layer -> why items were no usable scenes."""
     requests: int
@@ -89,6 +91,7 @@ def search_scenes(
     return Found(
         scenes=clear,
         too_cloudy={n: len(results[n].scenes) - len(clear[n]) for n in recipe.layers},
+        outside={n: results[n].outside for n in recipe.layers},
         refused={n: results[n].refused for n in recipe.layers},
         requests=sum({id(r): r.requests for r in results.values()}.values()),
     )

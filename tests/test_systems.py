@@ -19,6 +19,9 @@ from pipeline.plan import make_plan
 from pipeline.recipe import parse_recipe
 from pipeline.run import build_store
 from pipeline.sandbox.command import World, render_world, serve_world
+from pipeline.sandbox.schedule import OFFSETS
+from pipeline.sandbox.serve.archive import SandboxServer
+from pipeline.sandbox.write import write_sandbox
 from stores.cube_summary import find_cubes
 from stores.patch_store import PatchStore
 
@@ -291,3 +294,82 @@ def test_merra2_stands_beside_optical_samples_of_its_hour(world, tmp_path):
     middle = row.geometry.centroid
     expected = RegularGridInterpolator((lats, lons), field)((middle.y, middle.x))
     assert dust.item() == pytest.approx(float(expected), rel=1e-3)
+
+
+OFFSET_RECIPE = """
+period = ["2021-05-01", "2021-09-30"]
+anchor = "sentinel2"
+source = "sandbox"
+
+[sources.sandbox]
+url = "{url}"
+like = "{like}"
+access = "open"
+
+[area]
+bbox = [2.990, 50.8005, 3.012, 50.814]
+
+[grid]
+gsd_m = 10
+size_px = 192
+
+[layers.sentinel2]
+product = "sentinel-2-l2a"
+bands = ["blue", "green", "red", "nir"]
+gsd_m = 10
+"""
+
+
+@pytest.fixture(scope="module")
+def offset_archive(tmp_path_factory):
+    """One cell of Sentinel-2 scenes in every way to deal with the offset, right and wrong."""
+    place = tmp_path_factory.mktemp("offsets")
+    write_sandbox(place, config=OFFSETS)
+    items = json.loads((place / "items.json").read_text())["features"]
+    forms = [OFFSETS.sentinel2_forms[i % 5] for i in range(len(items))]
+    with SandboxServer(place) as server:
+        yield server.stac_url, {item["id"]: f for item, f in zip(items, forms, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("like", "said"),
+    [
+        (
+            "planetary-computer",
+            {
+                "plain": "0 confirmed",
+                "carried": "-0.1 confirmed",
+                "removed": "0 confirmed",
+                "removed-unsaid": "0 corrected",
+                "carried-unsaid": "-0.1 corrected",
+            },
+        ),
+        (
+            "earth-search",
+            {
+                "plain": "0 confirmed",
+                "carried": "-0.1 corrected",
+                "removed": "0 confirmed",
+                "removed-unsaid": "0 confirmed",
+                "carried-unsaid": "-0.1 corrected",
+            },
+        ),
+    ],
+)
+def test_every_way_to_deal_with_the_offset_is_told_apart(offset_archive, like, said, tmp_path):
+    url, form_of = offset_archive
+    text = OFFSET_RECIPE.format(url=url, like=like)
+    recipe = parse_recipe(text, tmp_path / "offsets.toml")
+    summary = build_store(
+        recipe, tmp_path / "store", lambda: make_plan(recipe, NOW), connect=None
+    )
+    store = PatchStore.open(summary.store)
+    kept = store.index[store.index["status"] == "kept"]
+    verdicts = {(form_of[r.sentinel2_scenes], r.sentinel2_offset) for r in kept.itertuples()}
+    assert verdicts == set(said.items())
+    dark = [
+        float(store.sample(r.sample_id)["sentinel2/pixels"].sel(band="blue").quantile(0.02))
+        for r in kept.itertuples()
+    ]
+    assert max(dark) < 0.08, "an offset was left in"
+    assert min(dark) > -0.03, "an offset was taken out twice"

@@ -75,7 +75,7 @@ def test_a_plan_says_what_will_be_stored(gridded_folder: Path) -> None:
     console.print(plan.describe())
     console.file.close()
     text = console.export_text()
-    assert "merra2-aerosol" in text
+    assert "coarse" in text
     assert "27 x 35" in text
 
 
