@@ -7,18 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from catalog.errors import RecipeError
 from catalog.families.atmosphere import G5NR_AEROSOL
 from catalog.product import Product
 from catalog.products import find_product
 from catalog.providers.query import Bounds
 from catalog.providers.source import Source
-from pipeline.cube_recipe_errors import cube_problems
-from pipeline.cube_recipe_file import CubeRecipeFile, CubeSection
+from pipeline.cube_recipe_file import CUBES, CubeRecipeFile, CubeSection
 from pipeline.recipe_door import Door
-from pipeline.recipe_errors import refuse, syntax_problem
+from pipeline.recipe_errors import parse_file, read_text, refuse
 from pipeline.recipe_file import RecipeFile
 from pipeline.recipe_sources import NOWHERE, SourceBook, resolve_sources
 from pipeline.recipe_terms import Period
@@ -86,12 +83,7 @@ def load_cube_recipe(path: Path | str) -> CubeRecipe:
         RecipeError: With every problem found, each by its dotted key.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = "there is no such file" if isinstance(err, FileNotFoundError) else str(err)
-        raise RecipeError(f"cannot read the recipe {path}: {reason}") from err
-    return parse_cube_recipe(text, path)
+    return parse_cube_recipe(read_text(path), path)
 
 
 def parse_cube_recipe(text: str, path: Path) -> CubeRecipe:
@@ -100,14 +92,7 @@ def parse_cube_recipe(text: str, path: Path) -> CubeRecipe:
     Raises:
         RecipeError: With every problem found, each by its dotted key.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        raise refuse(path.name, [syntax_problem(err, text)]) from err
-    try:
-        file = CubeRecipeFile.model_validate(content)
-    except ValidationError as err:
-        raise refuse(path.name, cube_problems(err)) from err
+    file = parse_file(text, path, CubeRecipeFile, CUBES)
     door = Door()
     recipe = _resolve(file, text, path.absolute(), door)
     if door.problems:

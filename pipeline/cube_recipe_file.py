@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from catalog.errors import nearest_choice
 from catalog.products import PRODUCTS, find_product
-from pipeline.recipe_file import Section, SourceSection
+from pipeline.recipe_file import FileKind, Section, SourceSection
 from pipeline.recipe_values import (
     Box,
     LayerName,
@@ -118,3 +118,13 @@ CUBE_SECTIONS: Mapping[str, type[Section]] = {
     "limits": CubeLimitsSection,
 }
 """Every table that a cube recipe may hold, by its dotted place."""
+CUBES = FileKind(
+    sections=CUBE_SECTIONS,
+    group="cubes",
+    products=GRIDDED,
+    foreign=dict.fromkeys(
+        ("anchor", "grid", "layers", "split", "window_days", "codec"),
+        "a recipe of cubes has no such key: it is for patches; leave it out",
+    ),
+)
+"""Recipes of cubes."""

@@ -6,21 +6,17 @@ in `docs/recipe.md`.
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from catalog.area import Region
-from catalog.errors import RecipeError
 from catalog.grid import PatchGrid
 from catalog.products import Product, find_product
 from catalog.providers.source import Source
 from pipeline.recipe_door import Door
-from pipeline.recipe_errors import problems_of, refuse, syntax_problem
+from pipeline.recipe_errors import parse_file, read_text, refuse
 from pipeline.recipe_file import LimitsSection, RecipeFile
 from pipeline.recipe_resolve import (
     Context,
@@ -97,12 +93,7 @@ def load_recipe(path: Path | str) -> Recipe:
         RecipeError: With every problem found, each by its dotted key.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = "there is no such file" if isinstance(err, FileNotFoundError) else str(err)
-        raise RecipeError(f"cannot read the recipe {path}: {reason}") from err
-    return parse_recipe(text, path)
+    return parse_recipe(read_text(path), path)
 
 
 def parse_recipe(text: str, path: Path) -> Recipe:
@@ -111,14 +102,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
     Raises:
         RecipeError: With every problem found, each by its dotted key.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        raise refuse(path.name, [syntax_problem(err, text)]) from err
-    try:
-        file = RecipeFile.model_validate(content)
-    except ValidationError as err:
-        raise refuse(path.name, problems_of(err)) from err
+    file = parse_file(text, path, RecipeFile)
     door = Door()
     recipe = _resolve(file, text, path.absolute(), door)
     if door.problems:

@@ -5,7 +5,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from typing import Annotated, Any, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -13,8 +14,10 @@ from pydantic_core import ErrorDetails
 
 from catalog.errors import RecipeError, nearest_choice
 from catalog.products import PRODUCTS
-from pipeline.recipe_file import SECTIONS, Section
+from pipeline.recipe_file import PATCHES, FileKind, Section
 from pipeline.recipe_values import Says
+
+T = TypeVar("T", bound=Section)
 
 _UNION_TAGS = {"word", "table"}
 _WORDS_OF_TYPE = {
@@ -23,6 +26,33 @@ _WORDS_OF_TYPE = {
     "string_type": "text in quotes",
     "bool_type": "true or false",
 }
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a recipe file.
+
+    Raises:
+        RecipeError: If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        reason = "there is no such file" if isinstance(err, FileNotFoundError) else str(err)
+        raise RecipeError(f"cannot read the recipe {path}: {reason}") from err
+
+
+def parse_file(text: str, path: Path, model: type[T], kind: FileKind = PATCHES) -> T:
+    """Return what a recipe file says, each key of the right type.
+
+    Raises:
+        RecipeError: With every problem found, each by its dotted key.
+    """
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as err:
+        raise refuse(path.name, [syntax_problem(err, text)]) from err
+    except ValidationError as err:
+        raise refuse(path.name, problems_of(err, kind)) from err
 
 
 def refuse(file_name: str, problems: Sequence[str]) -> RecipeError:
@@ -40,13 +70,13 @@ def syntax_problem(err: tomllib.TOMLDecodeError, text: str) -> str:
     return f"this is not TOML: {err}" + (f": {line}" if line else "")
 
 
-def problems_of(error: ValidationError) -> list[str]:
+def problems_of(error: ValidationError, kind: FileKind = PATCHES) -> list[str]:
     """Return one sentence per key that is wrong, in the order of the file's model."""
     sentences: dict[str, str] = {}
     for detail in error.errors():
-        place = _place(detail["loc"])
+        place = _place(detail["loc"], kind)
         key = _dotted(place)
-        sentences.setdefault(key, f"{key}: {_sentence(detail, place)}")
+        sentences.setdefault(key, f"{key}: {_sentence(detail, place, kind)}")
     return list(sentences.values())
 
 
@@ -75,14 +105,16 @@ def _literals(annotation: Any) -> list[str]:  # noqa: ANN401 - any type
     return words or [word for part in parts for word in _literals(part)]
 
 
-def _place(loc: Sequence[int | str]) -> list[int | str]:
+def _place(loc: Sequence[int | str], kind: FileKind) -> list[int | str]:
     """Return where an error is, without the words that pydantic adds."""
     place: list[int | str] = []
     for step in loc:
         added = step in _UNION_TAGS and place[-1:] in (["anchor"], ["when"])
         if not added:
             place.append(step)
-    is_member = len(place) > 1 and isinstance(place[-1], int) and _field(place[:-1]) is not None
+    is_member = (
+        len(place) > 1 and isinstance(place[-1], int) and _field(place[:-1], kind) is not None
+    )
     if is_member or place[-1:] == ["[key]"]:
         place.pop()
     return place
@@ -92,24 +124,26 @@ def _dotted(place: Sequence[int | str]) -> str:
     return ".".join(str(step) for step in place)
 
 
-def _sentence(detail: ErrorDetails, place: Sequence[int | str]) -> str:
+def _sentence(detail: ErrorDetails, place: Sequence[int | str], file: FileKind) -> str:
     kind, value = detail["type"], detail["input"]
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "extra_forbidden":
-        return _unknown_key(place)
+        return _unknown_key(place, file)
     if kind == "missing" and not isinstance(detail["loc"][-1], int):
-        return _missing(place, value)
+        return _missing(place, value, file)
     if kind == "literal_error":
         return _not_a_choice(detail, value)
-    return _unexpected(detail, place)
+    return _unexpected(detail, place, file)
 
 
-def _unknown_key(place: Sequence[int | str]) -> str:
-    key, section = str(place[-1]), _section_name(place[:-1])
-    own = SECTIONS[section].model_fields
+def _unknown_key(place: Sequence[int | str], file: FileKind) -> str:
+    key, section = str(place[-1]), _section_name(place[:-1], file)
+    own = file.sections[section].model_fields
+    if not section and key in file.foreign:
+        return file.foreign[key]
     close = get_close_matches(key, own, n=1, cutoff=0.6)
-    homes = [name for name, model in SECTIONS.items() if key in model.model_fields]
+    homes = [name for name, model in file.sections.items() if key in model.model_fields]
     if homes and not (close and close[0].startswith(key)):
         return f"unknown key; {_belongs(key, homes)}"
     return f"unknown key; {nearest_choice(key, own)}"
@@ -122,17 +156,21 @@ def _belongs(key: str, homes: Sequence[str]) -> str:
     return f"{key!r} belongs {' or '.join(places)}"
 
 
-def _missing(place: Sequence[int | str], given: Any) -> str:  # noqa: ANN401 - any TOML value
-    field = _field(place)
+def _missing(
+    place: Sequence[int | str],
+    given: Any,  # noqa: ANN401 - any TOML value
+    file: FileKind,
+) -> str:
+    field = _field(place, file)
     key = str(place[-1])
     if field is None:
         return "missing"
     if words_of(field) == "a table":
         return f"missing; add the section [{key}]"
-    if key == "layers":
-        return "missing; add at least one [layers.<name>] section"
+    if key == file.group:
+        return f"missing; add at least one [{key}.<name>] section"
     if key == "product":
-        return f"missing; choose one of {', '.join(sorted(PRODUCTS))}"
+        return f"missing; choose one of {', '.join(sorted(file.products))}"
     product = PRODUCTS.get(str(given.get("product"))) if isinstance(given, Mapping) else None
     if key == "bands" and product:
         bands = ", ".join(band.key for band in product.bands)
@@ -146,9 +184,9 @@ def _not_a_choice(detail: ErrorDetails, value: Any) -> str:  # noqa: ANN401 - an
     return f"{_shown(value)} is no choice here; {nearest_choice(str(value), choices)}"
 
 
-def _unexpected(detail: ErrorDetails, place: Sequence[int | str]) -> str:
+def _unexpected(detail: ErrorDetails, place: Sequence[int | str], file: FileKind) -> str:
     kind, value = detail["type"], detail["input"]
-    field = _field(place)
+    field = _field(place, file)
     words = words_of(field) if field else _WORDS_OF_TYPE.get(kind, _range(detail))
     if words == "a table":
         words = f"the section [{_dotted(place)}]"
@@ -179,17 +217,17 @@ def _remedy(detail: ErrorDetails) -> str:
     return ""
 
 
-def _field(place: Sequence[int | str]) -> FieldInfo | None:
+def _field(place: Sequence[int | str], file: FileKind) -> FieldInfo | None:
     """Return the field at a place, None if the place lies deeper than a field."""
     if not place:
         return None
-    section = _section_name(place[:-1])
-    return SECTIONS[section].model_fields.get(str(place[-1])) if section in SECTIONS else None
+    section = file.sections.get(_section_name(place[:-1], file))
+    return section.model_fields.get(str(place[-1])) if section is not None else None
 
 
-def _section_name(place: Sequence[int | str]) -> str:
+def _section_name(place: Sequence[int | str], file: FileKind) -> str:
     steps = [str(step) for step in place]
-    if len(steps) > 1 and steps[0] == "layers":
+    if len(steps) > 1 and steps[0] in (file.group, "sources"):
         steps[1] = "<name>"
     return ".".join(steps)
 

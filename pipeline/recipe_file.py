@@ -4,6 +4,7 @@ These models hold what the file says; `pipeline.recipe` works out what it means.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from catalog.product import Access
-from catalog.products import find_product
+from catalog.products import PRODUCTS, find_product
 from catalog.providers.source import MAX_ITEMS
 from pipeline.recipe_values import (
     Box,
@@ -258,3 +259,29 @@ SECTIONS: Mapping[str, type[Section]] = {
     "limits": LimitsSection,
 }
 """Every table that a recipe may hold, by its dotted place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileKind:
+    """One kind of recipe file, as far as messages about it need to know."""
+
+    sections: Mapping[str, type[Section]]
+    """Every table that it may hold, by its dotted place."""
+    group: str
+    """The key whose tables say what is stored."""
+    products: tuple[str, ...]
+    """Products that it may ask for."""
+    foreign: Mapping[str, str]
+    """Top level key of another kind of recipe -> what to say of it."""
+
+
+PATCHES = FileKind(
+    sections=SECTIONS,
+    group="layers",
+    products=tuple(PRODUCTS),
+    foreign={
+        "cubes": "a recipe has layers or cubes, not both; put [cubes.<name>] into a recipe of "
+        "its own"
+    },
+)
+"""Recipes of patches."""
