@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint clean bench-requests
 
 demo: $(VENV)/ready
 	$(BIN)/geoloupe demo --out runs/demo
@@ -19,6 +19,9 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+bench-requests: $(VENV)/ready
+	@$(BIN)/python -m tests.bench.requests
 
 # The environment is built anew whenever the lock or the project file is newer than it.
 $(VENV)/ready: requirements.lock pyproject.toml
