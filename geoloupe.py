@@ -9,6 +9,7 @@ Example:
     <function load_recipe at ...>
 """
 
+import signal
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -49,6 +50,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the public name is
 
 def main() -> None:
     """Run the command line; errors are one message, and exit codes are 0, 1, 2 or 130."""
+    # What `timeout`, systemd and docker send; servers that were started end as upon Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -64,7 +67,9 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
             raise  # typer turns Ctrl-C into this exit code, and others into theirs
-        console.print("interrupted; nothing built is lost: run the same command to go on")
+        serving = sys.argv[1:2] == ["sandbox"]
+        rest = "" if serving else "; nothing built is lost: run the same command to go on"
+        console.print(f"interrupted{rest}")
         sys.exit(INTERRUPTED)
 
 

@@ -150,18 +150,25 @@ class Product:
             f"{nearest_choice(key, keys)}"
         )
 
+    def sources(self) -> tuple[str, ...]:
+        """Return where the product is listed, in words for a user."""
+        words = {"stac": "other STAC archives", "files": "folders of its producer's files"}
+        named = [name for name in sorted(self.archives) if name in NAMED and name != "files"]
+        return (*named, *(words[name] for name in words if name in self.archives))
+
+    def has(self, dialect: str) -> bool:
+        """Whether archive `dialect` has this product."""
+        return dialect in self.archives or (dialect not in NAMED and "stac" in self.archives)
+
     def archive(self, dialect: str) -> Archive:
         """Return how archive `dialect` names this product, or any STAC API would.
 
         Raises:
             RecipeError: If the product is in no such archive.
         """
-        found = self.archives.get(dialect)
-        if found is None and dialect not in NAMED:
-            found = self.archives.get("stac")
-        if found is None:
-            known = ", ".join(sorted(self.archives))
+        if not self.has(dialect):
             raise RecipeError(
-                f"product {self.key!r} is not in archive {dialect!r}; it is in: {known}"
+                f"product {self.key!r} is not in archive {dialect!r}; it is in "
+                f"{', '.join(self.sources())}"
             )
-        return found
+        return self.archives.get(dialect) or self.archives["stac"]

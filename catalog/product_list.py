@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from catalog.product import Archive, Band, Encoding, Product, Scaling
+from catalog.product import NAMED, Archive, Band, Encoding, Product, Scaling
 from catalog.products import PRODUCTS, find_product
 
 
@@ -74,6 +74,10 @@ def like_bands(product: Product) -> list[tuple[str, Band]]:
         words = f"{keys[0]} to {keys[-1]}" if len(keys) > 2 else ", ".join(keys)
         found.append((words, bands[0]))
     return found
+
+
+SPOKEN = NAMED | {"stac"}
+"""Dialects that a recipe can ask; others are the ways of single items."""
 
 
 def like_archives(product: Product) -> list[dict[str, Archive]]:
@@ -146,7 +150,7 @@ def _table(products: Iterable[Product]) -> Table:
             Text(product.key, style="bold"),
             gsd_words(product).replace(" to ", "-"),
             Group(Text(product.title, style="dim"), *_kinds(product)),
-            Text("\n".join(product.archives)),
+            Text("\n".join(name for name in product.archives if name in SPOKEN)),
         )
         table.add_row()
     return table

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from catalog.errors import SourceUnavailable, SourceUnreadable
 from catalog.product import Access
 from pipeline.conceal import watch_loggers
-from pipeline.credentials import has_aws_keys, is_loopback
+from pipeline.credentials import has_aws_keys, has_earthdata_login, is_loopback
 from pipeline.fetch import Answer, Patience, get
 from pipeline.tokens import Container, Token, container_of, earthdata_token, sas_token
 
@@ -138,7 +138,7 @@ def _reach(href: str, access: Access, refused: Token | None) -> Reach:
         container = container_of(href)
         if container is not None:
             return _signed(href, container, refused)
-    if access == "earthdata" and _is_nasa(href):
+    if access == "earthdata" and _takes_bearer(href):
         return _with_bearer(href, earthdata_token(refused=refused))
     if access == "requester-pays":
         return _at_own_cost(href)
@@ -191,6 +191,11 @@ def _gdal_path(href: str) -> str:
     if href.startswith(("http://", "https://")):
         return f"/vsicurl/{href}"
     return f"/vsis3/{href.removeprefix('s3://')}" if href.startswith("s3://") else href
+
+
+def _takes_bearer(href: str) -> bool:
+    """Whether a token is sent: to NASA always, to a server of this machine if there is one."""
+    return _is_nasa(href) and (not is_loopback(href) or has_earthdata_login())
 
 
 def _is_nasa(href: str) -> bool:

@@ -22,12 +22,17 @@ _PER_WORKER = 2
 """Tasks in flight per worker: one at work, one waiting, whatever the size of the plan."""
 
 
+_NOISY = ("distributed.worker", "distributed.worker.state_machine", "distributed.semaphore")
+
+
 class _OwnWorker(WorkerPlugin):
     """Leaves Ctrl-C to the process that started the worker, which then ends it in order."""
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002 - the signature is Dask's
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)
+        # A failed task is reported once, by the run, in a sentence.
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -38,9 +38,10 @@ def plan(
     from pipeline.saved_plan import load_recipe_or_plan, save_plan
 
     if is_cube_recipe(recipe):
-        if out is not None or map_file is not None:
+        given = "--out" if out is not None else "--map" if map_file is not None else ""
+        if given:
             raise RecipeError(
-                f"{recipe} is a recipe of cubes, --out and --map are for patches; leave both"
+                f"{recipe} is a recipe of cubes; {given} is for patches: leave it out"
             )
         plan_cube_recipe(recipe, as_json=as_json)
         return
@@ -122,10 +123,9 @@ def inspect(
 
     cubes = find_cubes(store)
     if cubes:
-        if html is not None or snapshot is not None:
-            raise RecipeError(
-                f"{store} holds cubes: --html and --snapshot are for patches; leave them out"
-            )
+        given = "--html" if html is not None else "--snapshot" if snapshot is not None else ""
+        if given:
+            raise RecipeError(f"{store} holds cubes; {given} is for patches: leave it out")
         if as_json:
             print_json([cube_facts(cube) for cube in cubes])
         else:

@@ -88,10 +88,20 @@ def missing_credentials(sources: Iterable[tuple[Source, Product]]) -> list[str]:
             if product.key not in products:
                 products.append(product.key)
     return [
-        f"{', '.join(products)} from {name!r} needs a login ({logins[name, what].what}), and "
-        f"none was found; {logins[name, what].advice}; see {logins[name, what].page}"
+        f"{', '.join(products)} from {name!r} needs a login ({what}), and none was found"
+        f"{_why(what)}; {logins[name, what].advice}; see {logins[name, what].page}"
         for (name, what), products in lacking.items()
     ]
+
+
+def _why(what: str) -> str:
+    """What is wrong with a login that was meant to be there."""
+    key = _value("GOOGLE_APPLICATION_CREDENTIALS")
+    if what == EARTH_ENGINE.what and key and not Path(key).is_file():
+        return f": GOOGLE_APPLICATION_CREDENTIALS names {key}, and there is no such file"
+    if what == EARTHDATA.what and _has("EARTHDATA_USERNAME") != _has("EARTHDATA_PASSWORD"):
+        return ": of EARTHDATA_USERNAME and EARTHDATA_PASSWORD only one is set"
+    return ""
 
 
 def require_credentials(sources: Iterable[tuple[Source, Product]]) -> None:
@@ -103,6 +113,11 @@ def require_credentials(sources: Iterable[tuple[Source, Product]]) -> None:
     lacks = missing_credentials(sources)
     if lacks:
         raise RecipeError("\n".join(lacks))
+
+
+def has_earthdata_login() -> bool:
+    """Whether an Earthdata token, or a user and password, can be found."""
+    return EARTHDATA.is_found()
 
 
 def earthdata_user() -> tuple[str, str] | None:

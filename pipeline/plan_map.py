@@ -26,9 +26,10 @@ MOST_CELLS = 3000
 MOST_OUTLINES = 1500
 """Outlines of each kind that a page holds before it becomes slow to open."""
 _LISTED = 12
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
-"""Layers in turn; the palette of Okabe and Ito, which the color-blind can tell apart."""
-_SPLITS = {"train": "#0072b2", "val": "#e69f00", "test": "#d55e00", "buffer": "#888888"}
+_COLORS = ("#009e73", "#cc79a7", "#56b4e9", "#000000", "#8c510a", "#762a83", "#01665e")
+"""Outlines of layers in turn: colors that no split has."""
+_SPLITS = {"train": "#0072b2", "val": "#e6b800", "test": "#d55e00", "buffer": "#888888"}
+"""Cells are filled by split; with the first outlines, the palette of Okabe and Ito."""
 
 Feature = dict[str, Any]
 
@@ -167,7 +168,8 @@ def _draw(
     folium.LayerControl(collapsed=False).add_to(canvas)
     west, south, east, north = shapely.total_bounds([r.geometry for r in recipe.regions])
     canvas.fit_bounds([[south, west], [north, east]])
-    return _contained(canvas, folium, recipe, notes)
+    splits = Counter(str(cell["properties"]["split"]) for cell in cells)
+    return _contained(canvas, folium, recipe, notes, splits)
 
 
 def _cell_style(feature: Feature) -> dict[str, Any]:
@@ -205,6 +207,7 @@ def _contained(
     folium: Any,  # noqa: ANN401
     recipe: Recipe,
     notes: Iterable[str],
+    splits: Counter[str],
 ) -> str:
     """Render the page with everything it needs inside."""
     from xstatic.pkg import leaflet  # noqa: PLC0415
@@ -219,7 +222,11 @@ def _contained(
     root.header.add_child(folium.Element(f"<script>{script}</script>"))
     root.header.add_child(folium.Element(f"<title>{_escape(recipe.name)}: plan</title>"))
     said = "; ".join(notes)
-    legend = "".join(f'<i style="background:{c}"></i>{s}' for s, c in _SPLITS.items())
+    legend = "".join(
+        f'<i style="background:{color}"></i>{count} {split}'
+        for split, color in _SPLITS.items()
+        if (count := splits[split])
+    )
     head = f"<b>{_escape(recipe.name)}</b> {legend} {_escape(said)}"
     root.html.add_child(folium.Element(f'<div class="plan-head">{head}</div>'))
     page: str = root.render()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
+from pipeline.cube_recipe_file import CUBE_SECTIONS, CubeRecipeFile
 from pipeline.recipe_errors import words_of
 from pipeline.recipe_file import SECTIONS, Section
 
@@ -59,6 +60,15 @@ buffer_m = 1920
 shares = { train = 0.8, val = 0.1, test = 0.1 }
 ```
 """
+_CUBES = """\
+## Recipes of cubes
+
+A recipe with `[cubes.<name>]` sections instead of layers builds gridded fields over time, such as
+MERRA-2 and the G5NR nature run: one Zarr store per cube below the folder of `--store`. It has no
+grid, no anchor and no split. `[sources.<name>]` means the same as above. The examples are
+[transfer.toml](recipes/transfer.toml) and [transfer-sandbox.toml](recipes/transfer-sandbox.toml);
+[store-format.md](store-format.md#cubes) says how to open a cube.
+"""
 _TITLES: Mapping[str, str] = {
     "": "Top level",
     "anchor": "`anchor` as a table",
@@ -69,7 +79,16 @@ _TITLES: Mapping[str, str] = {
 def describe_recipe() -> str:
     """Return the reference of the recipe file in Markdown."""
     sections = [_describe_section(place, model) for place, model in SECTIONS.items()]
-    return "\n".join([_HEAD, *sections])
+    cubes = [
+        _describe_section(place, model)
+        for place, model in CUBE_SECTIONS.items()
+        if place not in ("", "sources.<name>")
+    ]
+    top = _describe_section("", CubeRecipeFile).replace(
+        "## Top level", "### Top level of cubes"
+    )
+    lower = [text.replace("## `", "### `", 1) for text in cubes]
+    return "\n".join([_HEAD, *sections, _CUBES, top, *lower])
 
 
 def _describe_section(place: str, model: type[Section]) -> str:

@@ -40,8 +40,19 @@ class SourceBook:
                 "a folder with an items.json, here or in each layer"
             )
         source = self._named_or_place(asked)
-        product.archive(source.dialect)
-        return source
+        if product.has(source.dialect):
+            return source
+        raise RecipeError(
+            f"{asked!r} does not have {product.key!r}{self._taken_for(source)}; it is in "
+            f"{', '.join(product.sources())}"
+        )
+
+    @staticmethod
+    def _taken_for(source: Source) -> str:
+        if source.is_local and source.dialect == "stac":
+            name = Path(source.url).name
+            return f": the folder has an {name}, so it is read as a STAC archive"
+        return " as a folder of files" if source.dialect == "files" else ""
 
     def _named_or_place(self, asked: str) -> Source:
         if asked in self.named:
@@ -57,14 +68,14 @@ class SourceBook:
             return Source(name=str(path), listing="files", url=str(path), dialect="files")
         raise RecipeError(
             f"{asked!r} is neither a known archive ({self._words()}) nor a URL, and there is "
-            f"no file {items}{self._almost(asked)}"
+            f"no file {items}, nor a folder {path}{self._almost(asked)}"
         )
 
     def _words(self) -> str:
         return ", ".join(map(repr, sorted(self.named)))
 
     def _almost(self, asked: str) -> str:
-        close = get_close_matches(asked.lower(), self.named, n=1)
+        close = get_close_matches(asked.lower(), self.named, n=1, cutoff=0.75)
         return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -108,7 +119,7 @@ def refuse_secrets(url: str) -> None:
     """
     parts = urlparse(url)
     if parts.username or parts.password or parts.query:
-        shown = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise RecipeError(
             f"the address {shown} carries a user, a password or a query; a recipe is kept in "
             f"the store and its reports, so leave credentials to the environment"

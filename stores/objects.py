@@ -5,6 +5,7 @@ on a local disk and on object stores alike.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def local_folder(uri: str | Path) -> Path:
         raise StoreError(
             f"cannot keep a store at {text!r}: this version writes local folders; give a path"
         )
-    return Path(rest if separator else text).expanduser().absolute()
+    # TensorStore refuses `..` in a path.
+    return Path(os.path.abspath(Path(rest if separator else text).expanduser()))  # noqa: PTH100
 
 
 def sha256(data: bytes) -> str:

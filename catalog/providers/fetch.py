@@ -110,7 +110,19 @@ class Fetcher:
                 prepared, timeout=self._policy.timeout_s, allow_redirects=False, **settings
             )
         except (RequestException, HTTPError, OSError) as err:
-            raise _PassingError(str(err)[:500]) from err
+            raise _PassingError(self._in_words(err, prepared.url or "")) from err
+
+    def _in_words(self, err: Exception, url: str) -> str:
+        """What kept a server from answering, without the client's own names for it."""
+        said, place = str(err), urlsplit(url).netloc
+        if "Connection refused" in said:
+            hint = "; is `geoloupe sandbox` running?" if self._home in _LOOPBACK else ""
+            return f"nothing listens at {place}{hint}"
+        if "Failed to resolve" in said or "Name or service not known" in said:
+            return f"the name {urlsplit(url).hostname} cannot be resolved; is there a network?"
+        if "timed out" in said:
+            return f"{place} did not answer within {self._policy.timeout_s:g} s"
+        return said[:300]
 
     def _body(self, answer: Response) -> bytes:
         status = answer.status_code

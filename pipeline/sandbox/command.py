@@ -1,6 +1,7 @@
 """The simulated archives of one machine: rendered if they are missing, then served."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -92,6 +93,19 @@ def render_world(
     marker.write_text(wanted)
 
 
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        # As the server itself does: a port in its last wait is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as err:
+            raise RecipeError(
+                f"port {port} of this machine is taken; end what uses it, or give another one "
+                f"with --port and the same number in a copy of the recipe"
+            ) from err
+
+
 def serve_world(
     folder: Path,
     port: int = 0,
@@ -108,7 +122,11 @@ def serve_world(
         signed: Collections whose files need a token.
         token_life_s: Life of a token, seconds.
         faults: Share of requests answered 429 or 503, 0 to 1.
+
+    Raises:
+        RecipeError: If the port is taken.
     """
+    _require_free(port)
     server = SandboxServer(
         folder,
         port,
