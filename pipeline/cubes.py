@@ -23,7 +23,7 @@ from pipeline.cube_recipe import CubeRecipe
 from pipeline.gridded import refuse_other_unit
 from pipeline.netcdf import Floats, GridFile
 from stores.cube_schema import BLOCK_STEPS, GAP_MEANINGS, CubeSpec
-from stores.cube_store import append, create_cube, publish_cube, written_gaps
+from stores.cube_writer import append, create_cube, publish_cube, written_gaps
 from stores.objects import Root
 
 __all__ = ["BuiltCube", "CubePlan", "OnStep", "build_cubes", "cube_uri", "plan_cubes"]

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stores.cube_store import DESCRIPTION, CubeStore
+from stores.cube_state import DESCRIPTION
+from stores.cube_store import CubeStore
 
 
 def find_cubes(uri: str) -> list[CubeStore]:

@@ -11,14 +11,8 @@ import xarray as xr
 
 from catalog.errors import StoreError
 from stores.cube_schema import BLOCK_STEPS, CubeSpec, CubeVariable
-from stores.cube_store import (
-    CubeStore,
-    append,
-    create_cube,
-    publish_cube,
-    write_block,
-    written_gaps,
-)
+from stores.cube_store import CubeStore
+from stores.cube_writer import append, create_cube, publish_cube, write_block, written_gaps
 from stores.objects import list_paths, open_root
 
 SPEC = CubeSpec(

@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import numpy as np
@@ -18,6 +19,18 @@ LAYERS = ("fine", "radar")
 @pytest.fixture(name="store")
 def store_fixture(tiny_store):
     return PatchStore.open(tiny_store)
+
+
+def test_a_path_through_another_folder_leads_to_the_same_store(store, tiny_store, tmp_path):
+    place = relative(tiny_store, tmp_path)
+    roundabout = PatchStore.open(f"{tmp_path}/../{tmp_path.name}/{place}")
+    assert roundabout.root.uri == store.root.uri
+    slots = store.select()["slot"].to_numpy()[:1]
+    assert (roundabout.read("fine", slots).raw == store.read("fine", slots).raw).all()
+
+
+def relative(path, start):
+    return os.path.relpath(str(path).removeprefix("file://"), start)
 
 
 def test_what_was_written_is_read(store, truth_of):
