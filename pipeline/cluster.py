@@ -2,10 +2,11 @@
 
 import logging
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed
@@ -17,6 +18,8 @@ from pipeline.task import BuildTask
 
 OnReport = Callable[[TaskReport], None]
 Execute = Callable[[BuildTask, str, int], TaskReport]
+
+T = TypeVar("T")
 
 _PER_WORKER = 2
 """Tasks in flight per worker: one at work, one waiting, whatever the size of the plan."""
@@ -89,30 +92,56 @@ def run_tasks(
     Returns:
         Number of each task that is left for another run -> why.
     """
-    waiting = iter(tasks)
+    workers = sorted(client.scheduler_info(n_workers=-1)["workers"]) or [None]
+    lanes = deal_lanes(tasks, len(workers))
     undone: dict[int, str] = {}
-    numbers: dict[Any, int] = {}
+    flights: dict[Any, tuple[int, int]] = {}
 
-    def submit(task: BuildTask) -> Any:  # noqa: ANN401 - distributed has no types
-        future = client.submit(work, task, uri, claim_number, pure=False)
-        numbers[future.key] = task.number
+    def submit(lane: int) -> Any:  # noqa: ANN401 - distributed has no types
+        task = next_of(lanes, lane)
+        if task is None:
+            return None
+        place = {} if workers[lane] is None else {"workers": [workers[lane]]}
+        future = client.submit(
+            work, task, uri, claim_number, pure=False, allow_other_workers=bool(place), **place
+        )
+        flights[future.key] = (task.number, lane)
         return future
 
-    room = _PER_WORKER * max(1, len(client.scheduler_info()["workers"]))
-    first = [submit(task) for task in islice(waiting, room)]
-    flying = as_completed(first)  # type: ignore[no-untyped-call]
+    first = [submit(lane) for _ in range(_PER_WORKER) for lane in range(len(lanes))]
+    flying = as_completed([f for f in first if f is not None])  # type: ignore[no-untyped-call]
     for future in flying:
+        number, lane = flights.pop(future.key)
         problem = future.exception()
         if problem is None:
             on_report(future.result())
         elif isinstance(problem, SourceUnavailable | KilledWorker):
-            undone[numbers[future.key]] = str(problem)
+            undone[number] = str(problem)
         else:
             raise problem
-        following = next(waiting, None)
+        following = submit(lane)
         if following is not None:
-            flying.add(submit(following))  # type: ignore[no-untyped-call]
+            flying.add(following)  # type: ignore[no-untyped-call]
     return undone
+
+
+def deal_lanes(tasks: Sequence[T], count: int) -> list[deque[T]]:
+    """Return a stretch of neighbouring tasks for each worker: they share source blocks.
+
+    Example:
+        >>> [list(lane) for lane in deal_lanes([1, 2, 3, 4, 5], 2)]
+        [[1, 2, 3], [4, 5]]
+    """
+    edges = [-(-len(tasks) * i // count) for i in range(count + 1)]
+    return [deque(tasks[a:b]) for a, b in pairwise(edges)]
+
+
+def next_of(lanes: Sequence[deque[T]], lane: int) -> T | None:
+    """Take the next task of a lane, or the last one of the longest if its own is done."""
+    if lanes[lane]:
+        return lanes[lane].popleft()
+    longest = max(lanes, key=len)
+    return longest.pop() if longest else None
 
 
 def run_in_order(

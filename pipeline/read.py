@@ -1,8 +1,10 @@
 """Read rasters by whole source blocks, each one once, from files or over HTTP ranges."""
 
-from collections import OrderedDict
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
+from distributed import get_worker
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
@@ -17,12 +20,15 @@ from catalog.errors import SourceUnreadable
 from catalog.product import Access
 from catalog.scene import Asset
 from pipeline.access import Reach, is_remote, reach, shown
+from pipeline.blocks import DECODED, Range, Shelf, Version, unshared, version_on_disk
 from pipeline.conceal import scrubbed
+from pipeline.remote import FILES, RemoteFaultError, RemoteFile, patience_of
 from pipeline.tries import Tries
 
 GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
+        "CPL_VSIL_CURL_USE_HEAD": "NO",
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_HTTP_CONNECTTIMEOUT": "10",
         "GDAL_HTTP_TIMEOUT": "120",
@@ -32,7 +38,6 @@ GDAL_OPTIONS: Mapping[str, str] = MappingProxyType(
         "GDAL_HTTP_RETRY_CODES": "0,408,425,429,500,502,503,504",
         "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
         "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-        "GDAL_NUM_THREADS": "1",
         "VSI_CACHE": "FALSE",
     }
 )
@@ -42,16 +47,23 @@ Nothing is remembered of a file once it is closed: GDAL would otherwise answer e
 try of a file that failed once with the same failure, without asking the server.
 """
 
-_CACHE_BYTES = 256 * 2**20
 _LARGEST_BLOCK_BYTES = 2**30
+
+DECODING_THREADS = "GEOLOUPE_DECODING_THREADS"
+"""Environment variable: threads that decode at once for one task. Without it, one in a worker
+of a cluster and as many as there are cores elsewhere."""
 
 GLANCE_PX = 256
 """Rows and columns of a whole image at a glance."""
 _LARGEST_WITHOUT_OVERVIEWS_PX = 2048
 
+_LEADER_BYTES = 4
+"""What optimized files keep before and after each block, for GDAL to look at."""
+
 _T = TypeVar("_T")
-_BlockKey = tuple[str, int, int, int]
-"""File, band, row and column of a block."""
+_names = count()
+_GDAL_CACHE_BYTES = 64 * 2**20
+"""GDAL's own cache of blocks; ours outlives the file's being open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,14 @@ class Window:
     col: int
     rows: int
     cols: int
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A window to be put together, of which only the blocks under its parts are read."""
+
+    window: Window
+    parts: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,32 +116,37 @@ class ReadCount:
     decoded_bytes: int = 0
 
 
+Choose = Callable[[SourceGrid], Sequence[Window | Area]]
+"""What to read of a file, given its grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file that GDAL has open."""
+
+    dataset: Any
+    version: Version
+    remote: RemoteFile | None
+
+
 @dataclass(slots=True)
 class BlockReader:
     """Reads windows of rasters; keeps decoded blocks, so that none is read twice.
 
-    One reader serves one task. Its memory is bounded: beyond `cache_bytes` the block used
-    longest ago is dropped.
+    One reader serves one task. What it keeps is shared with the tasks to come, as long as
+    their files prove to be the same. Memory is bounded: beyond the size of `blocks` the block
+    used longest ago is dropped.
     """
 
-    cache_bytes: int = _CACHE_BYTES
+    blocks: Shelf = field(default_factory=lambda: DECODED)
     gdal_options: Mapping[str, str] = field(default_factory=lambda: GDAL_OPTIONS)
     count: ReadCount = field(default_factory=ReadCount)
-    _blocks: OrderedDict[_BlockKey, npt.NDArray[Any]] = field(default_factory=OrderedDict)
-    _held_bytes: int = 0
-
-    @property
-    def held_bytes(self) -> int:
-        """Size of the decoded blocks that are kept."""
-        return self._held_bytes
+    _remote: dict[str, RemoteFile] = field(default_factory=dict)
+    _unshared: dict[str, Version] = field(default_factory=dict)
 
     def read(
-        self,
-        asset: Asset,
-        choose: Callable[[SourceGrid], Sequence[Window]],
-        *,
-        access: Access = "open",
-    ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
+        self, asset: Asset, choose: Choose, *, access: Access = "open"
+    ) -> tuple[SourceGrid, list[Window | Area], list[Pixels]]:
         """Return the windows of a file that `choose` asks for, given the file's grid.
 
         A token that the server refuses is renewed once, and again after each new block.
@@ -130,7 +155,7 @@ class BlockReader:
             SourceUnreadable: If the file is missing, truncated or not a raster.
             SourceUnavailable: If the server is at fault or out of reach for now.
         """
-        return self._open(asset, access, lambda dataset: self._read(dataset, asset, choose))
+        return self._open(asset, access, lambda opened: self._read(opened, asset, choose))
 
     def glance(self, asset: Asset, *, access: Access = "open") -> npt.NDArray[Any] | None:
         """Return the whole image in `GLANCE_PX` by `GLANCE_PX` pixels, each one of the file's.
@@ -141,87 +166,111 @@ class BlockReader:
             SourceUnreadable: If the file is missing, truncated or not a raster.
             SourceUnavailable: If the server is at fault or out of reach for now.
         """
-        return self._open(asset, access, lambda dataset: self._glance(dataset, asset.index))
+        return self._open(asset, access, lambda opened: self._glance(opened, asset.index))
 
-    def _open(self, asset: Asset, access: Access, use: Callable[[Any], _T]) -> _T:
+    def _open(self, asset: Asset, access: Access, use: Callable[[_Opened], _T]) -> _T:
         tries = Tries()
         way = reach(asset.href, access)
         while True:
             had = self.count.blocks
-            done, said = self._try(asset, way, use)
+            done, said = self._try(way, use)
             if done is not None:
                 return done[0]
             # Raised out here, without a cause: the errors of GDAL name the URL they were given.
             way = tries.another_way(way, said, gained=self.count.blocks - had)
 
-    def _try(
-        self, asset: Asset, way: Reach, use: Callable[[Any], _T]
-    ) -> tuple[tuple[_T] | None, str]:
-        """What `use` makes of the opened file, or else what GDAL said."""
+    def _try(self, way: Reach, use: Callable[[_Opened], _T]) -> tuple[tuple[_T] | None, str]:
+        """What `use` makes of the opened file, or else what GDAL or the server said."""
+        options = {
+            "GDAL_NUM_THREADS": str(decoding_threads()),
+            "GDAL_CACHEMAX": _GDAL_CACHE_BYTES,
+        }
+        remote = self._ranges(way)
+        opening = self._plainly(way) if remote is None else _by_ranges(remote, way)
         try:
             with (
-                rasterio.Env(**{**self.gdal_options, **way.gdal_options}),
-                rasterio.open(way.path, driver=_driver(asset.href)) as dataset,
+                rasterio.Env(**{**self.gdal_options, **options, **way.gdal_options}),
+                opening as opened,
             ):
                 self.count.files += 1
-                return (use(dataset),), ""
+                return (use(opened),), ""
+        except RemoteFaultError as err:
+            return None, str(err)
         except RasterioError as err:
-            return None, scrubbed("; ".join(dict.fromkeys(str(e) for e in _chain(err))))
+            # Of a file that was handed to it in parts, GDAL only knows that it got none.
+            fault = remote.fault if remote is not None else ""
+            said = "; ".join(dict.fromkeys(str(e) for e in _chain(err)))
+            return None, fault or scrubbed(said)
+
+    def _ranges(self, way: Reach) -> RemoteFile | None:
+        """The file for reading by ranges of our own; None if GDAL is to read it itself."""
+        if not way.path.startswith("/vsicurl/http") or _driver(way.href) != "GTiff":
+            return None
+        if way.href not in self._remote:
+            patience = patience_of(self.gdal_options)
+            self._remote[way.href] = RemoteFile(way.href, way, patience)
+        return self._remote[way.href]
+
+    @contextmanager
+    def _plainly(self, way: Reach) -> Iterator[_Opened]:
+        if is_remote(way.href):
+            version = self._unshared.setdefault(way.href, unshared(way.href))
+        else:
+            version = version_on_disk(way.href, self._unshared)
+        with rasterio.open(way.path, driver=_driver(way.href)) as dataset:
+            yield _Opened(dataset, version, None)
 
     def _read(
-        self,
-        dataset: Any,  # noqa: ANN401 - rasterio has no types
-        asset: Asset,
-        choose: Callable[[SourceGrid], Sequence[Window]],
-    ) -> tuple[SourceGrid, list[Window], list[Pixels]]:
-        grid = _grid(dataset, asset)
-        windows = list(choose(grid))
-        blocks = self._fetch(dataset, asset.href, asset.index, grid, windows)
-        return grid, windows, [_cut(blocks, grid, w, asset.nodata) for w in windows]
+        self, opened: _Opened, asset: Asset, choose: Choose
+    ) -> tuple[SourceGrid, list[Window | Area], list[Pixels]]:
+        grid = _grid(opened.dataset, asset)
+        chosen = list(choose(grid))
+        blocks = self._fetch(opened, asset.index, grid, [w for c in chosen for w in _parts(c)])
+        return grid, chosen, [_cut(blocks, grid, c, asset.nodata) for c in chosen]
 
-    def _glance(self, dataset: Any, index: int) -> npt.NDArray[Any] | None:  # noqa: ANN401
+    def _glance(self, opened: _Opened, index: int) -> npt.NDArray[Any] | None:
+        dataset = opened.dataset
         if max(dataset.shape) > _LARGEST_WITHOUT_OVERVIEWS_PX and not dataset.overviews(index):
             return None
+        if opened.remote is not None:
+            opened.remote.make_sure([])
         values: npt.NDArray[Any] = dataset.read(index, out_shape=(GLANCE_PX, GLANCE_PX))
         whole = dataset.shape[0] * dataset.shape[1] * values.itemsize
         self.count.decoded_bytes += min(values.nbytes, whole)
         return values
 
     def _fetch(
-        self,
-        dataset: Any,  # noqa: ANN401 - rasterio has no types
-        href: str,
-        index: int,
-        grid: SourceGrid,
-        windows: Iterable[Window],
+        self, opened: _Opened, index: int, grid: SourceGrid, windows: Iterable[Window]
     ) -> dict[tuple[int, int], npt.NDArray[Any]]:
         """All blocks that the windows touch, from the cache or the file."""
+        version = opened.version
         needed = {place for window in windows for place in touched_blocks(grid, window)}
-        held = {
-            p: self._held((href, index, *p))
-            for p in needed
-            if (href, index, *p) in self._blocks
-        }
-        for run in block_runs(needed - held.keys()):
+        kept = {place: self.blocks.get((version, index, *place)) for place in needed}
+        held = {place: block for place, block in kept.items() if block is not None}
+        missing = needed - held.keys()
+        if opened.remote is not None:
+            opened.remote.make_sure(_block_ranges(opened.dataset, index, missing))
+        for run in block_runs(missing):
             rectangle = _run_window(grid, run)
-            values = dataset.read(index, window=rectangle)
+            values = opened.dataset.read(index, window=rectangle)
             self.count.decoded_bytes += values.nbytes
             for place, block in _split_run(grid, run, values):
                 self.count.blocks += 1
                 held[place] = block
-                self._keep((href, index, *place), block)
+                self.blocks.keep((version, index, *place), block)
         return held
 
-    def _held(self, key: _BlockKey) -> npt.NDArray[Any]:
-        self._blocks.move_to_end(key)
-        return self._blocks[key]
 
-    def _keep(self, key: _BlockKey, block: npt.NDArray[Any]) -> None:
-        self._blocks[key] = block
-        self._held_bytes += block.nbytes
-        while self._held_bytes > self.cache_bytes:
-            _, dropped = self._blocks.popitem(last=False)
-            self._held_bytes -= dropped.nbytes
+def decoding_threads() -> int:
+    """Return how many threads may decode: the one of a worker's task, or else all cores."""
+    stated = int(os.environ.get(DECODING_THREADS, "0"))
+    if stated:
+        return stated
+    try:
+        get_worker()
+    except ValueError:
+        return len(os.sched_getaffinity(0))
+    return 1
 
 
 def touched_blocks(grid: SourceGrid, window: Window) -> Iterator[tuple[int, int]]:
@@ -270,18 +319,50 @@ def _split_run(
         yield (row, col + i), values[:, i * width : (i + 1) * width].copy()
 
 
+def _parts(chosen: Window | Area) -> tuple[Window, ...]:
+    return chosen.parts if isinstance(chosen, Area) else (chosen,)
+
+
+@contextmanager
+def _by_ranges(remote: RemoteFile, way: Reach) -> Iterator[_Opened]:
+    """The file, opened by GDAL on the bytes that we fetch."""
+    remote.begin(way)
+    name = f"remote/{next(_names)}.tif"
+    FILES.add(name, remote)
+    try:
+        with rasterio.open(name, driver="GTiff", opener=FILES) as dataset:
+            yield _Opened(dataset, remote.version, remote)
+    finally:
+        FILES.drop(name)
+
+
+def _block_ranges(dataset: Any, index: int, places: Iterable[tuple[int, int]]) -> list[Range]:  # noqa: ANN401 - rasterio has no types
+    """Where blocks lie in the file; those that are not there, being empty, left out."""
+    ranges = []
+    for row, col in places:
+        offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=index)
+        size = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=index)
+        if offset and size:
+            start = max(int(offset) - _LEADER_BYTES, 0)
+            ranges.append((start, int(offset) + int(size)))
+    return ranges
+
+
 def _cut(
     blocks: dict[tuple[int, int], npt.NDArray[Any]],
     grid: SourceGrid,
-    window: Window,
+    chosen: Window | Area,
     nodata: float | None,
 ) -> Pixels:
-    """Assemble one window from blocks; what lies outside the image has no data."""
+    """Assemble one window from blocks; what lies outside of them has no data."""
+    window = chosen.window if isinstance(chosen, Area) else chosen
     dtype = next(iter(blocks.values())).dtype if blocks else np.dtype(np.float32)
     values = np.zeros((window.rows, window.cols), dtype=dtype)
     has_data = np.zeros(values.shape, dtype=bool)
     for row, col in touched_blocks(grid, window):
-        block = blocks[row, col]
+        block = blocks.get((row, col))
+        if block is None:
+            continue
         top, left = row * grid.block[0] - window.row, col * grid.block[1] - window.col
         y0, x0 = max(top, 0), max(left, 0)
         y1 = min(top + block.shape[0], window.rows)

@@ -16,21 +16,39 @@ from catalog.scene import Scene
 from pipeline.ee_pixels import EarthEngineSource
 from pipeline.gridded import GriddedSource
 from pipeline.offsets import Verdict, judge, weigh, witness_of
-from pipeline.place import place, source_window
-from pipeline.read import BlockReader, Pixels, ReadCount
+from pipeline.place import (
+    UNMOVED,
+    Piece,
+    Placed,
+    Shift,
+    arrange,
+    moved,
+    place_piece,
+)
+from pipeline.read import Area, BlockReader, ReadCount, SourceGrid, Window
 from pipeline.task import BuildTask
-
-Placed = tuple[Pixels, str]
-"""Pixels of one band on one cell, and the method that placed them (`'none'` if pasted)."""
 
 
 class PatchSource(Protocol):
     """Puts one band of one scene on cells."""
 
     def place(
-        self, scene: Scene, key: str, boxes: Sequence[GeoBox], kind: Kind
+        self,
+        scene: Scene,
+        key: str,
+        boxes: Sequence[GeoBox],
+        kind: Kind,
+        shift_m: Shift = UNMOVED,
     ) -> list[Placed]:
         """Return the band `key` of `scene` on each of the pixel grids `boxes`.
+
+        Args:
+            scene: To be read.
+            key: Band of its product.
+            boxes: Pixel grids of the cells.
+            kind: Of the band; decides the method.
+            shift_m: (east, north) metres by which the scene shows places too far east and
+                north; it is read that much further on, and then never pasted.
 
         Raises:
             SourceUnreadable: If the source will not be readable on another try.
@@ -38,25 +56,51 @@ class PatchSource(Protocol):
         """
 
 
+_MOST_ARRANGED = 4
+_Arranged = tuple[SourceGrid, Sequence[GeoBox], Shift, list[Piece]]
+
+
 @dataclass(frozen=True, slots=True)
 class RasterSource:
     """Rasters: whole blocks, each read once, then pasted or warped once."""
 
     reader: BlockReader
+    _arranged: list[_Arranged] = field(default_factory=list)
 
     def place(
-        self, scene: Scene, key: str, boxes: Sequence[GeoBox], kind: Kind
+        self,
+        scene: Scene,
+        key: str,
+        boxes: Sequence[GeoBox],
+        kind: Kind,
+        shift_m: Shift = UNMOVED,
     ) -> list[Placed]:
         """Return the band `key` of `scene` on each of the pixel grids `boxes`."""
-        grid, windows, read = self.reader.read(
-            scene.assets[key],
-            lambda g: [source_window(g, box) for box in boxes],
-            access=scene.access,
-        )
-        return [
-            place(pixels, grid, window, box, kind)
-            for pixels, window, box in zip(read, windows, boxes, strict=True)
-        ]
+        pieces: list[Piece] = []
+
+        def choose(grid: SourceGrid) -> list[Area | Window]:
+            pieces[:] = self._arrange(grid, boxes, shift_m)
+            return [piece.area for piece in pieces]
+
+        grid, _, read = self.reader.read(scene.assets[key], choose, access=scene.access)
+        placed = {
+            member: one
+            for pixels, piece in zip(read, pieces, strict=True)
+            for member, one in place_piece(pixels, grid, piece, kind)
+        }
+        return [placed[i] for i in range(len(boxes))]
+
+    def _arrange(
+        self, grid: SourceGrid, boxes: Sequence[GeoBox], shift_m: Shift
+    ) -> list[Piece]:
+        """The pieces of some cells; the bands of a scene are arranged alike."""
+        for a_grid, some_boxes, a_shift, pieces in self._arranged:
+            if a_grid == grid and a_shift == shift_m and some_boxes == boxes:
+                return pieces
+        pieces = arrange(grid, boxes, shift_m)
+        self._arranged.append((grid, boxes, shift_m, pieces))
+        del self._arranged[:-_MOST_ARRANGED]
+        return pieces
 
 
 @dataclass(slots=True)
@@ -66,6 +110,7 @@ class Sources:
     task: BuildTask
     reader: BlockReader = field(default_factory=BlockReader)
     _gridded: GriddedSource | None = None
+    _rasters: RasterSource | None = None
     _engines: dict[str, EarthEngineSource] = field(default_factory=dict)
     _verdicts: dict[tuple[str, str], Verdict | None] = field(default_factory=dict)
 
@@ -75,10 +120,23 @@ class Sources:
         return self.reader.count
 
     def place(
-        self, scene: Scene, key: str, boxes: Sequence[GeoBox], kind: Kind
+        self,
+        scene: Scene,
+        key: str,
+        boxes: Sequence[GeoBox],
+        kind: Kind,
+        shift_m: Shift = UNMOVED,
     ) -> list[Placed]:
         """Return the band `key` of `scene` on each of the pixel grids `boxes`."""
-        return self._of(scene, key).place(scene, key, boxes, kind)
+        if scene.access == "earth-engine":
+            source: EarthEngineSource | GriddedSource = self._engine(scene.source)
+        elif scene.assets[key].part:
+            self._gridded = self._gridded or GriddedSource(count=self.reader.count)
+            source = self._gridded
+        else:
+            self._rasters = self._rasters or RasterSource(self.reader)
+            return self._rasters.place(scene, key, boxes, kind, shift_m)
+        return source.place(scene, key, [moved(box, shift_m) for box in boxes], kind)
 
     def verdict(self, scene: Scene) -> Verdict | None:
         """Return whether a scene's offset is what its item states; None if that needs no doubt.
@@ -102,14 +160,6 @@ class Sources:
         if raw is None or classes is None or raw.shape != classes.shape:
             return judge(band.offset, "none")
         return judge(band.offset, weigh(raw, classes, band.nodata))
-
-    def _of(self, scene: Scene, key: str) -> PatchSource:
-        if scene.access == "earth-engine":
-            return self._engine(scene.source)
-        if scene.assets[key].part:
-            self._gridded = self._gridded or GriddedSource(count=self.reader.count)
-            return self._gridded
-        return RasterSource(self.reader)
 
     def _engine(self, name: str) -> EarthEngineSource:
         """The one connection of this task to Earth Engine, its first answer already fetched."""

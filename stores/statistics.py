@@ -158,12 +158,13 @@ def measure(
         positions: Which of the `n` patches to count (train samples); may be none.
     """
     chosen = np.arange(len(pixels))[np.asarray(positions, dtype=_index_type(positions))]
-    pixels, valid = pixels[chosen], valid[chosen]
+    if not np.array_equal(chosen, np.arange(len(pixels))):
+        pixels, valid = pixels[chosen], valid[chosen]
     return LayerStatistics(
         name=layer.name,
         samples=int(valid.any(axis=(1, 2)).sum()),
         bands=tuple(
-            _measure_band(layer, band, pixels[:, i][valid])
+            _measure_band(layer, band, pixels[:, i], valid)
             for i, band in enumerate(layer.bands)
         ),
     )
@@ -192,15 +193,16 @@ def _index_type(positions: object) -> type:
 
 
 def _measure_band(
-    layer: LayerSchema, band: BandSchema, raw: npt.NDArray[Any]
+    layer: LayerSchema, band: BandSchema, raw: npt.NDArray[Any], valid: npt.NDArray[np.bool_]
 ) -> BandStatistics:
     """Measure the usable pixels of one band; nodata among them does not count."""
     if layer.dtype == "float32":
-        values = raw[np.isfinite(raw)].astype(np.float64)
+        values = raw[valid & np.isfinite(raw)].astype(np.float64)
         weights = np.ones(len(values), dtype=np.int64)
         total, squares = float(values.sum()), float(np.square(values).sum())
     else:
-        frequency = np.bincount(raw, minlength=1)
+        # What is not usable counts as nodata: faster than leaving it out.
+        frequency = np.bincount((raw * valid).ravel(), minlength=1)
         frequency[0] = 0
         values = np.flatnonzero(frequency)
         weights = frequency[values]

@@ -1,3 +1,4 @@
+import os
 from itertools import product
 
 import numpy as np
@@ -7,7 +8,16 @@ from rasterio.shutil import copy
 
 from catalog.errors import SourceUnavailable, SourceUnreadable
 from catalog.scene import Asset
-from pipeline.read import GDAL_OPTIONS, BlockReader, Window, block_runs, touched_blocks
+from pipeline.blocks import Shelf
+from pipeline.read import (
+    DECODING_THREADS,
+    GDAL_OPTIONS,
+    BlockReader,
+    Window,
+    block_runs,
+    decoding_threads,
+    touched_blocks,
+)
 from tests.rasters import grid_at, write_raster
 
 GRID = grid_at(500000, 6000000, 10)
@@ -172,7 +182,7 @@ def test_neighbors_in_a_row_come_with_one_request(image, file_server):
 
 def test_memory_is_bounded_and_the_block_used_longest_ago_goes_first(image):
     block = 256 * 256 * 2
-    by = reader(cache_bytes=2 * block)
+    by = reader(blocks=Shelf(2 * block))
     a, b, c = (Window(0, 256 * i, 5, 5) for i in range(3))
     for window in (a, b, a, c):
         read(image, window, by=by)
@@ -182,14 +192,14 @@ def test_memory_is_bounded_and_the_block_used_longest_ago_goes_first(image):
     read(image, b, by=by)
     assert by.count.blocks == 4
     read(image, Window(0, 0, 1024, 1024), by=by)
-    assert by.held_bytes <= 2 * block
+    assert by.blocks.held_bytes <= 2 * block
 
 
 def test_a_block_that_is_held_does_not_hold_the_run_it_came_with(image):
-    by = reader()
+    by = reader(blocks=Shelf(2**30))
     read(image, Window(0, 0, 5, 1024), by=by)
-    assert by.held_bytes == 4 * 256 * 256 * 2
-    assert all(block.base is None for block in by._blocks.values())
+    assert by.blocks.held_bytes == 4 * 256 * 256 * 2
+    assert all(block.base is None for block in by.blocks._blocks.values())
 
 
 # --- a glance -----------------------------------------------------------------------------
@@ -298,7 +308,7 @@ def test_a_server_that_fails_twice_and_then_works_loses_nothing(image, file_serv
     file_server.faults.answer(f"/{image.name}", 503, times=2)
     [pixels] = read(file_server.href(image.name), CORNER)
     assert pixels.has_data.all()
-    assert [r.status for r in file_server.requests][:3] == [503, 503, 200]
+    assert [r.status for r in file_server.requests][:3] == [503, 503, 206]
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503, 504])
@@ -368,3 +378,21 @@ def test_a_local_fault_is_never_taken_for_a_passing_one(tmp_path):
     (tmp_path / "CURL error timeout.tif").write_bytes(b"no raster")
     with pytest.raises(SourceUnreadable):
         read(tmp_path / "CURL error timeout.tif", CORNER)
+
+
+# --- threads ------------------------------------------------------------------------------
+
+
+def test_as_many_threads_decode_as_there_are_cores_or_as_stated(monkeypatch):
+    monkeypatch.delenv(DECODING_THREADS, raising=False)
+    assert decoding_threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv(DECODING_THREADS, "3")
+    assert decoding_threads() == 3
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_any_number_of_threads_decodes_the_same(image, file_server, monkeypatch, threads):
+    monkeypatch.setenv(DECODING_THREADS, threads)
+    [pixels] = read(file_server.href(image.name), Window(0, 0, 1024, 1024))
+    with rasterio.open(image) as dataset:
+        assert np.array_equal(pixels.values, dataset.read(1))

@@ -1,4 +1,5 @@
 import logging
+import os
 import time
 import traceback
 from itertools import count
@@ -11,6 +12,7 @@ import rasterio
 from catalog.errors import SourceUnavailable, SourceUnreadable
 from catalog.scene import Asset
 from pipeline.access import reach
+from pipeline.blocks import Shelf
 from pipeline.read import GDAL_OPTIONS, BlockReader, Window
 from pipeline.sandbox.serve.tokens import TokenServer
 from tests.rasters import grid_at, write_raster
@@ -85,7 +87,7 @@ def test_answers_cut_short_again_and_again_get_on_block_by_block(image, calm, fi
 
     file_server.respond = cut_every_third
     assert same(read(file_server.href(image.name), *SCATTERED, by=by), calm)
-    assert by.count.files > 1
+    assert next(asked) > 6
     assert by.count.blocks == 8
 
 
@@ -142,8 +144,7 @@ def test_tokens_that_live_a_second_serve_reads_that_take_many(image, calm, signe
 
 def test_a_token_that_dies_between_header_and_blocks_is_replaced(image, signed):
     href, by = signed.href(image.name), reader()
-    # GDAL does not say that blocks were refused, so the header has to be refused as well.
-    faults = iter([6])
+    faults = iter([1])
 
     def fail_once(_grid):
         for times in faults:
@@ -205,3 +206,121 @@ def test_neither_errors_nor_logs_show_a_token(image, signed, caplog, fault):
         assert len(secret) > 20
         assert secret not in told
         assert secret not in repr(failed.value.__context__)
+
+
+# --- what tasks share ---------------------------------------------------------------------
+
+
+def gets(server):
+    return [r for r in server.requests if r.method == "GET"]
+
+
+def test_a_second_task_asks_for_one_byte_where_nothing_is_new(image, file_server):
+    href = file_server.href(image.name)
+    first = read(href, *SCATTERED)
+    file_server.forget()
+    by = reader()
+    assert same(read(href, *SCATTERED, by=by), first)
+    assert by.count.blocks == 0
+    assert [r.sent_bytes for r in gets(file_server)] == [1]
+    assert same(read(href, *SCATTERED, by=by), first)
+    assert len(gets(file_server)) == 1
+
+
+def test_blocks_that_were_dropped_come_from_the_bytes_that_are_kept(image, file_server):
+    href = file_server.href(image.name)
+    first = read(href, *SCATTERED)
+    file_server.forget()
+    by = BlockReader(gdal_options=QUICK, blocks=Shelf(2**30))
+    assert same(read(href, *SCATTERED, by=by), first)
+    assert by.count.blocks == 8
+    assert [r.sent_bytes for r in gets(file_server)] == [1]
+
+
+def test_a_second_task_asks_for_new_blocks_without_the_header(image, file_server):
+    href = file_server.href(image.name)
+    read(href, CORNER)
+    file_server.forget()
+    read(href, Window(0, 0, 10, 1024))
+    assert len(gets(file_server)) == 1  # three more blocks of the row, the file not changed
+
+
+def test_only_whole_ranges_are_asked_for(image, file_server):
+    read(file_server.href(image.name), *SCATTERED)
+    assert {r.method for r in file_server.requests} == {"GET"}
+
+
+def rewrite(image, seed):
+    values = np.random.default_rng(seed).integers(0, 4000, (1024, 1024)).astype(np.uint16)
+    write_raster(image, values, transform=GRID, block_px=256)
+    return values
+
+
+@pytest.mark.parametrize("windows", [SCATTERED, [CORNER], [Window(0, 0, 1024, 1024)]])
+def test_a_file_that_changes_between_tasks_is_read_anew(image, file_server, windows):
+    href = file_server.href(image.name)
+    read(href, *SCATTERED)
+    values = rewrite(image, seed=9)
+    for window, pixels in zip(windows, read(href, *windows), strict=True):
+        rows = slice(window.row, window.row + window.rows)
+        found = values[rows, window.col : window.col + window.cols]
+        assert np.array_equal(pixels.values, found)
+
+
+def test_a_file_that_changes_between_header_and_blocks_is_opened_again(image, file_server):
+    versions = iter([7])
+
+    def change_once(_grid):
+        for seed in versions:
+            rewrite(image, seed)
+        return [Window(0, 0, 1024, 1024)]
+
+    _, _, [pixels] = reader().read(asset(file_server.href(image.name)), change_once)
+    with rasterio.open(image) as dataset:
+        assert np.array_equal(pixels.values, dataset.read(1))
+
+
+def test_a_server_that_names_no_version_shares_nothing_between_tasks(image, file_server):
+    truth = file_server.respond
+
+    def nameless(call):
+        status, headers, body = truth(call)
+        return status, {k: v for k, v in headers.items() if k != "ETag"}, body
+
+    file_server.respond = nameless
+    href = file_server.href(image.name)
+    read(href, CORNER)
+    by = reader()
+    read(href, CORNER, by=by)
+    assert by.count.blocks == 1
+
+
+def test_a_local_file_that_rests_is_decoded_once_for_all_tasks(image):
+    then = time.time() - 60
+    os.utime(image, (then, then))
+    first, second = reader(), reader()
+    assert same(read(image, CORNER, by=first), read(image, CORNER, by=second))
+    assert (first.count.blocks, second.count.blocks) == (1, 0)
+    values = rewrite(image, seed=5)
+    assert np.array_equal(read(image, CORNER)[0].values, values[:10, :10])
+
+
+def test_a_file_of_many_small_blocks_is_read_as_from_disk(tmp_path, file_server):
+    values = np.random.default_rng(0).integers(0, 9, (2048, 2048)).astype(np.uint8)
+    path = write_raster(tmp_path / "small.tif", values, transform=GRID, block_px=16)
+    window = Window(1500, 100, 300, 900)  # their offsets fill more than the first request
+    [pixels] = read(file_server.href(path.name), window)
+    assert np.array_equal(pixels.values, values[1500:1800, 100:1000])
+
+
+def test_blocks_that_the_file_leaves_out_are_empty(tmp_path, file_server):
+    path = tmp_path / "sparse.tif"
+    options = {"width": 512, "height": 512, "count": 1, "dtype": "uint16", "tiled": True}
+    with rasterio.open(
+        path, "w", driver="GTiff", crs="EPSG:32631", transform=GRID, blockxsize=256,
+        blockysize=256, compress="deflate", sparse_ok=True, **options,
+    ) as dataset:  # fmt: skip
+        dataset.write(np.full((9, 9), 7, dtype=np.uint16), 1, window=((0, 9), (0, 9)))
+    [pixels] = read(file_server.href("sparse.tif"), Window(0, 0, 512, 512))
+    assert (pixels.values == 7).sum() == 81
+    assert (pixels.values == 0).sum() == 512 * 512 - 81

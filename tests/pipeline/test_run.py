@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import QueryError, StoreError
-from pipeline.cluster import open_client, run_tasks
+from pipeline.cluster import deal_lanes, next_of, open_client, run_tasks
 from pipeline.plan import claimed_tasks, make_plan
 from pipeline.recipe import load_recipe, parse_recipe
 from pipeline.run import build_store, load_scenes
@@ -250,3 +251,11 @@ def test_a_mistake_in_the_program_stops_a_run_and_is_no_reject(campaign, client,
     assert [task.shard for task in tasks] == list(range(claim.n_tasks))
     with pytest.raises(TypeError, match="takes exactly one argument"):
         run_tasks(tasks[:1], root.uri, 1, client, work=len)
+
+
+def test_each_worker_gets_a_stretch_of_neighbours_and_then_helps_the_slowest():
+    lanes = deal_lanes(list(range(7)), 3)
+    assert [list(lane) for lane in lanes] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [next_of(lanes, 1) for _ in range(4)] == [3, 4, 2, 1]
+    assert [next_of(lanes, 0) for _ in range(4)] == [0, 6, 5, None]
+    assert deal_lanes([], 2) == [deque(), deque()]

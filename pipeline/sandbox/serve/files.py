@@ -27,9 +27,13 @@ class FileResponder:
         inside = file.is_relative_to(self.root.resolve())
         if call.method not in ("GET", "HEAD") or not inside or not file.is_file():
             return 404, {}, b"no such file"
-        size = file.stat().st_size
-        kind = _TYPES.get(file.suffix, "application/octet-stream")
-        answer = {"Accept-Ranges": "bytes", "Content-Type": kind}
+        stat = file.stat()
+        size = stat.st_size
+        answer = {
+            "Accept-Ranges": "bytes",
+            "Content-Type": _TYPES.get(file.suffix, "application/octet-stream"),
+            "ETag": f'"{stat.st_mtime_ns:x}-{size:x}-{stat.st_ino:x}"',
+        }
         wanted = call.headers.get("Range", "")
         if not wanted.startswith("bytes="):
             return 200, answer, file.read_bytes()
