@@ -130,6 +130,18 @@ def geojson_regions(path: Path) -> list[Region]:
     return regions
 
 
+def geojson_features(path: Path) -> list[tuple[Mapping[str, Any], BaseGeometry]]:
+    """Return the properties and the geometry of each feature of a GeoJSON file.
+
+    Raises:
+        GridError: As `geojson_regions` does.
+    """
+    return [
+        (feature.get("properties") or {}, _geometry(path, feature, number))
+        for number, feature in enumerate(_features(path))
+    ]
+
+
 def _features(path: Path) -> list[Mapping[str, Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -32,6 +32,7 @@ from catalog.utm import (
 
 _CENTERS_AT_ONCE = 1_000_000
 _SEGMENTS_PER_EDGE = 4
+_TURNS = (-360.0, 360.0)
 
 _Floats = npt.NDArray[np.floating[Any]]
 _Ints = npt.NDArray[np.int64]
@@ -314,6 +315,49 @@ def footprints(cells: Sequence[Cell]) -> npt.NDArray[Any]:
         lon = middle + (lon - middle + 180) % 360 - 180
         outlines[places] = shapely.polygons(np.stack([lon, lat], axis=-1))
     return outlines
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneEdges:
+    """What happens to cells where UTM zones, or the hemispheres, meet."""
+
+    over: int
+    """Cells that reach beyond the zone that holds their center."""
+    short: int
+    """Cells that end less than half a cell before the edge of their zone: the sliver beside
+    them is in no cell, unless one of the next zone reaches over."""
+    doubled: int
+    """Pairs of cells of two zones that share ground."""
+
+
+def zone_edges(cells: Sequence[Cell]) -> ZoneEdges:
+    """Count the cells at the edges of zones, and those that overlap there."""
+    outlines = footprints(cells)
+    over, wide = np.zeros((2, len(cells)), dtype=bool)
+    codes = np.array([cell.epsg for cell in cells], dtype=np.int64)
+    for epsg in np.unique(codes):
+        mine = np.flatnonzero(codes == epsg)
+        zone, bounds = zone_box(int(epsg)).bounds, shapely.bounds(outlines[mine])
+        low, high = bounds[:, :2], bounds[:, 2:]
+        half = (high - low) / 2
+        over[mine] = ((low < zone[:2]) | (high > zone[2:])).any(axis=1)
+        wide[mine] = ((low - half < zone[:2]) | (high + half > zone[2:])).any(axis=1)
+    at_edges = np.flatnonzero(over)
+    # Longitudes may run beyond 180: cells on the other side are looked for there too.
+    own = outlines[at_edges]
+    near = np.concatenate([own, *(_moved(own, by) for by in _TURNS)])
+    owner = np.tile(at_edges, 1 + len(_TURNS))
+    first, second = shapely.STRtree(near).query(outlines, predicate="overlaps")
+    pairs = {
+        (min(i, j), max(i, j))
+        for i, j in zip(first.tolist(), owner[second].tolist(), strict=True)
+        if codes[i] != codes[j]
+    }
+    return ZoneEdges(len(at_edges), int((wide & ~over).sum()), len(pairs))
+
+
+def _moved(outlines: npt.NDArray[Any], by: float) -> npt.NDArray[Any]:
+    return np.asarray(shapely.transform(outlines, lambda xy: np.add(xy, (by, 0.0))))
 
 
 def _rings(bounds: _Floats) -> tuple[_Floats, _Floats]:

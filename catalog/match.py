@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import shapely
+import shapely.affinity
 
 from catalog.errors import MatchError
 from catalog.grid import Cell, footprints
@@ -23,10 +24,12 @@ PASS_GAP = timedelta(minutes=5)
 """Scenes of one platform closer than this are one pass; rows are about 24 s apart."""
 HALF_HOUR = timedelta(minutes=30)
 """Hourly fields stand for the hour around them."""
+_NEAR_DEG = 1.0
+"""Cells reach no further over the antimeridian."""
 WHOLE = 0.995
 """Covered share of a cell that counts as all of it: outlines in items are rounded."""
 
-Reason = Literal["no scene in window", "partial coverage"]
+Reason = Literal["no scene in window", "partial coverage", "more dates than wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def _observe(
     if not flat:
         return {}
     owner = np.repeat(np.arange(len(groups)), [len(one) for one in groups])
-    outlines = np.array([scene.footprint for scene in flat], dtype=object)
+    outlines = _unrolled(np.array([scene.footprint for scene in flat], dtype=object))
     cell_at, scene_at = shapely.STRtree(outlines).query(cells, predicate="intersects")
     order = np.lexsort((scene_at, cell_at))
     cell_at, scene_at = cell_at[order], scene_at[order]
@@ -190,11 +193,13 @@ def _observe(
     keys = np.stack([cell_at, owner[scene_at]])
     starts = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1) != 0, axis=0))
     seen: dict[int, _Seen] = {}
-    for start, stop in pairwise([*starts.tolist(), len(cell_at)]):
+    most = np.maximum.reduceat(share, starts).tolist() if len(starts) else []
+    edges = pairwise([*starts.tolist(), len(cell_at)])
+    for (start, stop), alone in zip(edges, most, strict=True):
         members = scene_at[start:stop]
         cell = int(cell_at[start])
-        covered = float(share[start:stop].max())
-        if covered < WHOLE and len(members) > 1:
+        covered = alone
+        if alone < WHOLE and len(members) > 1:
             union = shapely.union_all(outlines[members])
             covered = float(_share(cells[[cell]], np.array([union], dtype=object))[0])
         if covered == 0:
@@ -207,6 +212,18 @@ def _observe(
         offer.whole.sort(key=lambda p: (p.time, p.id))
         offer.partial.sort(key=lambda p: (p.time, p.id))
     return seen
+
+
+def _unrolled(outlines: np.ndarray) -> np.ndarray:
+    """Return outlines that go on beyond 180 degrees, as the footprints of cells do.
+
+    Scenes are cut at the antimeridian; a scene or a cell across it would else be halved.
+    """
+    west, _, east, _ = shapely.bounds(outlines).T
+    for i in np.flatnonzero((west < -180 + _NEAR_DEG) | (east > 180 - _NEAR_DEG)):
+        turns = [shapely.affinity.translate(outlines[i], by) for by in (-360.0, 360.0)]
+        outlines[i] = shapely.union_all([outlines[i], *turns])
+    return outlines
 
 
 def _share(cells: np.ndarray, outlines: np.ndarray) -> np.ndarray:
@@ -264,12 +281,14 @@ def _ranked(anchor: datetime, passes: Sequence[Pass], rule: LayerRule) -> tuple[
         reach = rule.window if rule.when == "window" else HALF_HOUR
         first = bisect_left(passes, anchor - reach, key=lambda p: p.time)
         last = bisect_right(passes, anchor + reach, key=lambda p: p.time)
-        admitted: Iterable[Pass] = passes[first:last]
+        admitted = passes[first:last]
     elif rule.when == "year":
-        admitted = (p for p in passes if p.time.year == anchor.year)
+        admitted = [p for p in passes if p.time.year == anchor.year]
     else:
         span = rule.when
-        admitted = (p for p in passes if p.time.year == anchor.year and span.contains(p.time))
+        admitted = [p for p in passes if p.time.year == anchor.year and span.contains(p.time)]
+    if len(admitted) < 2:
+        return tuple(admitted)
     if rule.pick == "clearest":
         return tuple(sorted(admitted, key=lambda p: (p.cloud, p.time, p.id)))
     return tuple(sorted(admitted, key=lambda p: (abs(p.time - anchor), p.time, p.id)))

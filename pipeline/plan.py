@@ -8,22 +8,22 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-import geopandas as gpd
-import numpy as np
 import pyarrow as pa
-import shapely
+import pyarrow.compute as pc
 
-from catalog.area import select_cells
 from catalog.errors import StoreError
 from catalog.grid import Cell
-from catalog.match import Match, match_scenes
+from catalog.match import match_scenes
 from catalog.providers.source import Source
 from catalog.scene import Scene
+from pipeline.plan_split import Chosen, audit_plan, choose_cells, describe_cells
+from pipeline.plan_table import plan_samples
 from pipeline.recipe import Recipe, store_schema
 from pipeline.search import Found, OnSearch, search_scenes
 from pipeline.task import DATA_VERSION, BuildTask, LayerTask, TaskSample
-from stores.claim import PLAN_SCHEMA, Claim
-from stores.schema import SLOTS_PER_SHARD, LayerSchema, StoreSchema
+from pipeline.treatment import Treatment
+from stores.claim import Claim
+from stores.schema import LayerSchema, StoreSchema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +72,32 @@ def make_plan(
         GridError: If the area holds no cell.
         QueryError: If an archive does not answer, or has no anchor at all.
     """
-    region_of = select_cells(recipe.grid, recipe.regions)
-    split_of = recipe.split.assign(region_of, recipe.grid)
-    cells = sorted(region_of)
-    found = search_scenes(recipe, cells, now, on_search=on_search)
+    chosen = choose_cells(recipe)
+    found = search_scenes(recipe, chosen.cells, now, on_search=on_search)
+    return plan_found(recipe, chosen, found, now)
+
+
+def plan_found(recipe: Recipe, chosen: Chosen, found: Found, now: datetime) -> Plan:
+    """Match and pack what a search has found.
+
+    Args:
+        recipe: What the user asked for.
+        chosen: Its cells, as from `pipeline.plan_split.choose_cells`.
+        found: The scenes of every layer.
+        now: Ends a period that runs to `'now'`; aware.
+
+    Raises:
+        GridError: If the split leaks.
+    """
     anchor = (
         recipe.anchor
         if isinstance(recipe.anchor, str)
         else recipe.anchor.anchors(recipe.period, now)
     )
     rules = [layer.rule(recipe.window) for layer in recipe.layers.values()]
-    matches = match_scenes(cells, found.scenes, rules, anchor)
-    samples = plan_samples(matches, region_of, split_of)
+    matches = match_scenes(chosen.cells, found.scenes, rules, anchor)
+    matches = recipe.sampling.cap(matches, chosen.region_of, recipe.period.span(now))
+    samples = plan_samples(matches, chosen.region_of, chosen.split_of)
     return Plan(
         schema=store_schema(recipe),
         layers=_layer_tasks(recipe),
@@ -95,9 +109,11 @@ def make_plan(
             "recipe_hash": recipe.hash,
             "note": recipe.note,
             "versions": {"geoloupe": version("geoloupe"), "data": DATA_VERSION},
+            "cells": describe_cells(chosen),
+            "split_audit": audit_plan(recipe, chosen, matches),
         },
         found=found,
-        cells=len(cells),
+        cells=len(chosen.region_of),
     )
 
 
@@ -111,90 +127,10 @@ def _layer_tasks(recipe: Recipe) -> tuple[LayerTask, ...]:
             min_valid=layer.min_valid,
             source=layer.source,
             dated=layer.when != "static",
+            treatment=layer.treatment,
         )
         for layer in ordered
     )
-
-
-def plan_samples(
-    matches: Sequence[Match], region_of: Mapping[Cell, str], split_of: Mapping[str, str]
-) -> pa.Table:
-    """Return one row per match, packed into tasks; rejected ones carry task -1.
-
-    Args:
-        matches: Of all cells.
-        region_of: Cell -> name of its region.
-        split_of: Cell id -> split, or `'buffer'`.
-
-    Returns:
-        Columns as in `stores.claim.PLAN_SCHEMA`, in order of task and position.
-    """
-    rows = []
-    wkb = {cell: shapely.to_wkb(cell.footprint) for cell in region_of}
-    for match in matches:
-        split = split_of[match.cell.id]
-        reason = match.reason or ("buffer between splits" if split == "buffer" else "")
-        rows.append(
-            {
-                "sample_id": sample_id(match),
-                "cell_id": match.cell.id,
-                "region": region_of[match.cell],
-                "split": split,
-                "epsg": match.cell.epsg,
-                "west": match.cell.west,
-                "south": match.cell.south,
-                "east": match.cell.east,
-                "north": match.cell.north,
-                "geometry": wkb[match.cell],
-                "anchor_time": match.anchor_time,
-                "month": match.anchor_time.month,
-                "reason": reason,
-                "detail": match.detail,
-                "candidates": json.dumps(
-                    {
-                        layer: [[s.id for s in one.scenes] for one in passes]
-                        for layer, passes in match.candidates.items()
-                    }
-                ),
-            }
-        )
-    for row, (task, position) in zip(rows, _pack(rows, matches), strict=True):
-        row["task"], row["position"] = task, position
-    return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA).sort_by(
-        [("task", "ascending"), ("position", "ascending"), ("sample_id", "ascending")]
-    )
-
-
-def sample_id(match: Match) -> str:
-    """Return the id of the sample of a match: cell, anchor time, anchor platform."""
-    parts = (match.cell.id, f"{match.anchor_time:%Y%m%dT%H%M%SZ}", match.anchor_id)
-    return "_".join(part for part in parts if part)
-
-
-def _pack(rows: Sequence[Mapping[str, Any]], matches: Sequence[Match]) -> list[tuple[int, int]]:
-    """Task and position of each row, in order of (region, anchor pass, Hilbert curve)."""
-    centers = np.array([match.cell.lonlat for match in matches]).reshape(-1, 2)
-    points = gpd.GeoSeries(gpd.points_from_xy(centers[:, 0], centers[:, 1]))
-    curve = points.hilbert_distance().to_numpy() if len(points) > 1 else np.zeros(len(points))
-    wanted = [i for i, row in enumerate(rows) if not row["reason"]]
-    order = sorted(
-        wanted,
-        key=lambda i: (
-            rows[i]["region"],
-            rows[i]["anchor_time"],
-            matches[i].anchor_id,
-            int(curve[i]),
-            rows[i]["sample_id"],
-        ),
-    )
-    places = [(-1, -1)] * len(rows)
-    task, position, region = -1, SLOTS_PER_SHARD, None
-    for i in order:
-        if position == SLOTS_PER_SHARD or rows[i]["region"] != region:
-            task, position, region = task + 1, 0, rows[i]["region"]
-        places[i] = (task, position)
-        position += 1
-    return places
 
 
 def _named_scenes(
@@ -202,8 +138,9 @@ def _named_scenes(
 ) -> dict[str, tuple[Scene, ...]]:
     """Layer -> only the scenes that some candidate names."""
     named: dict[str, set[str]] = {layer: set() for layer in scenes}
-    for row in samples.filter(pa.compute.greater_equal(samples["task"], 0))["candidates"]:
-        for layer, passes in json.loads(row.as_py()).items():
+    planned = samples.filter(pc.greater_equal(samples["task"], 0))["candidates"]
+    for text in pc.unique(planned).to_pylist():
+        for layer, passes in json.loads(text).items():
             named[layer].update(one for ids in passes for one in ids)
     return {
         layer: tuple(s for s in listed if s.id in named[layer])
@@ -221,6 +158,7 @@ def layers_to_json(layers: Iterable[LayerTask]) -> list[dict[str, Any]]:
             "source": t.source.to_json(),
             "dated": t.dated,
         }
+        | ({"treatment": said} if (said := t.treatment.to_json()) else {})
         for t in layers
     ]
 
@@ -234,6 +172,7 @@ def layers_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[LayerTask, ...]
             min_valid=d["min_valid"],
             source=Source.from_json(d["source"]),
             dated=d["dated"],
+            treatment=Treatment.from_json(d.get("treatment", {})),
         )
         for d in data
     )

@@ -22,6 +22,8 @@ def plan_facts(plan: Plan, estimate: Estimate) -> dict[str, Any]:
     found = plan.found
     return {
         "cells": plan.cells,
+        "cells_chosen": plan.meta.get("cells"),
+        "split_audit": plan.meta.get("split_audit"),
         "scenes": {layer: len(scenes) for layer, scenes in plan.scenes.items()},
         "listed": {n: len(s) for n, s in found.scenes.items()} if found else None,
         "too_cloudy": dict(found.too_cloudy) if found else None,
@@ -46,6 +48,7 @@ def describe_plan(plan: Plan, recipe: Recipe, estimate: Estimate) -> RenderableT
         Text(f"plan of {recipe.name}", style="bold"),
         _layers(plan, recipe, facts),
         _numbers(facts),
+        *_warnings(facts),
         *_refusals(facts["refused_items"]),
     )
 
@@ -79,22 +82,50 @@ def _or_dash(counts: Mapping[str, int] | None, name: str) -> str:
     return f"{counts[name]:,}" if counts is not None else "-"
 
 
+_EDGES: Mapping[str, str] = {
+    "over_zone_edges": "over the edge of their UTM zone",
+    "short_of_zone_edges": "short of it, beside a sliver",
+    "doubled_at_zone_edges": "pairs that overlap there",
+}
+
+
 def _numbers(facts: Mapping[str, Any]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_row("cells", f"{facts['cells']:,}")
+    chosen = facts["cells_chosen"] or {}
+    if chosen.get("in_area", facts["cells"]) != facts["cells"]:
+        table.add_row("  of all in the area", f"{chosen['in_area']:,}")
+    for key, words in _EDGES.items():
+        if chosen.get(key):
+            table.add_row(f"  {words}", f"{chosen[key]:,}")
     table.add_row("matches (cell x anchor pass)", f"{facts['matches']:,}")
     for reason, count in facts["rejects"].items():
         table.add_row(f"  rejected: {reason}", f"{count:,}")
     table.add_row("samples to build", f"{facts['samples_to_build']:,}")
     for split, count in facts["splits"].items():
         table.add_row(f"  {split}", f"{count:,}")
+    table.add_row("closest cells of two splits", _closest(facts["split_audit"]))
     table.add_row("tasks", f"{facts['tasks']:,}")
     table.add_row("expected requests", f"{facts['expected_requests']:,}")
     table.add_row("expected to read, decoded", _megabytes(facts["expected_read_bytes"]))
     table.add_row("disk, uncompressed", _megabytes(facts["expected_disk_bytes"]))
     return table
+
+
+def _closest(audit: Mapping[str, Any] | None) -> str:
+    if not audit or audit["closest_m"] is None:
+        return "-"
+    return f"{audit['closest_m']:,.0f} m"
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[Text]:
+    """What the split and the sampling leave to be desired."""
+    said = list((facts["split_audit"] or {}).get("warnings", ()))
+    short = (facts["cells_chosen"] or {}).get("short", {})
+    said += [f"{place}: {found} of {wanted} cells" for place, (wanted, found) in short.items()]
+    return [Text(f"warning: {one}", style="yellow") for one in said]
 
 
 def _megabytes(count: float) -> str:

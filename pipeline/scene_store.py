@@ -19,7 +19,8 @@ from catalog.providers.items import read_item
 from catalog.providers.query import Bounds
 from catalog.scene import Scene
 from pipeline.cluster import OnReport, run_in_order
-from pipeline.plan import claimed_tasks, layers_to_json, plan_samples
+from pipeline.plan import claimed_tasks, layers_to_json
+from pipeline.plan_table import plan_samples
 from pipeline.recipe import layer_schema
 from pipeline.run import save_scenes
 from pipeline.task import LayerTask

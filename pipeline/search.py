@@ -10,6 +10,7 @@ import shapely
 
 from catalog.errors import QueryError
 from catalog.grid import Cell, footprints
+from catalog.match import HALF_HOUR
 from catalog.products import find_product
 from catalog.providers.listing import open_source
 from catalog.providers.query import Bounds, Retries, SceneQuery, SearchResult
@@ -129,6 +130,8 @@ def _span(layer: Layer, recipe: Recipe, now: datetime) -> tuple[datetime, dateti
         return start, end
     if layer.when == "window":
         return start - recipe.window, end + recipe.window
+    if layer.when == "hour":
+        return start - HALF_HOUR, end + HALF_HOUR
     last = end - timedelta(microseconds=1)
     return datetime(start.year, 1, 1, tzinfo=UTC), datetime(last.year + 1, 1, 1, tzinfo=UTC)
 

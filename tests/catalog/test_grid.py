@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
 from catalog.errors import GridError
-from catalog.grid import Cell, PatchGrid, footprints
+from catalog.grid import Cell, PatchGrid, footprints, zone_edges
 from catalog.utm import utm_epsg
 
 BELGIUM = PatchGrid(gsd_m=10, size_px=60, stride_px=60, origin_m=(501375, 5629065))
@@ -261,3 +261,39 @@ def test_a_point_in_the_gap_of_a_wide_stride_is_refused():
 def test_impossible_grids_are_refused(bad):
     with pytest.raises(GridError, match=next(iter(bad))):
         PatchGrid(**{"gsd_m": 10.0, "size_px": 60, "stride_px": 60, **bad})
+
+
+def test_cells_across_the_edge_of_zones_and_their_overlaps_are_counted():
+    grid = PatchGrid(gsd_m=100, size_px=100, stride_px=100)
+    inside = zone_edges(grid.cells(shapely.box(2.0, 50.0, 4.0, 51.0)))
+    assert (inside.over, inside.short, inside.doubled) == (0, 0, 0)
+    cells = grid.cells(shapely.box(5.5, 50.0, 6.5, 54.0))
+    outlines = footprints(cells)
+    edges = zone_edges(cells)
+    assert edges.over == sum(o.bounds[0] < 6 < o.bounds[2] for o in outlines) > 5
+    slow = sum(
+        outlines[i].overlaps(outlines[j])
+        for i in range(len(cells))
+        for j in range(i)
+        if cells[i].epsg != cells[j].epsg
+    )
+    assert edges.doubled == slow > 0
+    # Every row of cells on either side of the edge ends over it or short of it.
+    assert edges.over + edges.short >= len({(c.epsg, c.south) for c in cells})
+    assert zone_edges([]).over == 0
+
+
+def test_cells_across_the_antimeridian_overlap_those_beyond_it():
+    grid = PatchGrid(gsd_m=100, size_px=100, stride_px=100)
+    beside = shapely.union(shapely.box(179.5, 52, 180, 54), shapely.box(-180, 52, -179.5, 54))
+    edges = zone_edges(grid.cells(beside))
+    assert edges.over > 5
+    assert edges.doubled > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(GRIDS, st.integers(-29, 29), st.floats(-70, 70))
+def test_along_the_edge_of_two_zones_each_cell_belongs_where_its_center_lies(grid, zone, lat):
+    area = box_around(grid, 6.0 * zone - 0.02, lat, cells=8)
+    for cell in cells_or_none(grid, area):
+        assert int(utm_epsg(*cell.lonlat)) == cell.epsg

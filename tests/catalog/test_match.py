@@ -322,3 +322,18 @@ def test_every_candidate_in_the_window_is_kept_nearest_first():
 def test_a_negative_window_is_refused():
     with pytest.raises(MatchError, match="window must not be negative"):
         LayerRule(name="x", window=timedelta(days=-1))
+
+
+@pytest.mark.parametrize("west", [-180.0, 179.7])
+def test_a_cell_across_the_antimeridian_is_covered_by_a_scene_that_was_cut_there(west):
+    grid = PatchGrid(gsd_m=100, size_px=100, stride_px=100)
+    cells = grid.cells(shapely.box(west, 52, west + 0.3, 54))
+    cell = next(c for c in cells if c.footprint.bounds[0] < -180 or c.footprint.bounds[2] > 180)
+    eastern, western = shapely.box(178, 51, 180, 55), shapely.box(-180, 51, -178, 55)
+    cut = shapely.MultiPolygon([eastern, western])
+    [found] = pair(
+        [scene("a", NOON, footprint=cut)], [scene("b", NOON, footprint=cut)], cells=(cell,)
+    )
+    assert found.reason is None
+    [half] = pair([scene("a", NOON, footprint=eastern)], [], cells=(cell,))
+    assert half.reason == "partial coverage"

@@ -7,7 +7,13 @@ from rich.console import Console
 
 from catalog.errors import RecipeError
 from catalog.product import Archive, Product, Scaling
-from catalog.product_list import SPOKEN, describe_products, like_archives, product_facts, source_scaling
+from catalog.product_list import (
+    SPOKEN,
+    describe_products,
+    like_archives,
+    product_facts,
+    source_scaling,
+)
 from catalog.products import PRODUCTS, find_product
 
 EVERY_PRODUCT = pytest.mark.parametrize("product", PRODUCTS.values(), ids=lambda p: p.key)

@@ -362,9 +362,7 @@ def test_products_without_a_stac_form_are_not_searched_through_stac():
         "planetscope-sr",
     }
     for key in without - {"planetscope-sr", "g5nr-aerosol"}:
-        with pytest.raises(
-            RecipeError, match=r"is not in archive .*; it is in .*earth-engine"
-        ):
+        with pytest.raises(RecipeError, match=r"is not in archive .*; it is in .*earth-engine"):
             find_product(key).archive("https://example.com")
 
 

@@ -11,7 +11,9 @@ from pyproj import Transformer
 
 from catalog.errors import GridError
 from catalog.grid import PatchGrid
-from catalog.split import assign_blocks, assign_regions
+from catalog.split import assign_blocks, assign_listed, assign_regions, assign_tiles
+from catalog.split_audit import SplitSample, audit_split
+from catalog.tiles import mgrs_tiles
 
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 
@@ -174,3 +176,83 @@ def test_regions_without_a_split_and_senseless_deals_are_refused():
 
 def test_no_cells_are_no_assignments():
     assert assign_blocks([], block_m=300, shares=SHARES, seed=0, buffer_m=0) == {}
+
+
+def tiles(count):
+    """Two cells in the middle of each of so many 100 km squares, in many zones."""
+    grid = PatchGrid(gsd_m=30, size_px=256, stride_px=256)
+    found = []
+    for number in range(count):
+        epsg, place = 32601 + number // 52, number % 52
+        col = round((4.4 + place // 26) * 100_000 / grid.stride_m)
+        row = round((20.4 + place % 26) * 100_000 / grid.stride_m)
+        found += [grid.cell(epsg, col, row), grid.cell(epsg, col + 1, row)]
+    return found
+
+
+def test_tiles_are_dealt_whole_and_in_the_numbers_of_efdiff():
+    cells = tiles(3094)
+    tile_of = mgrs_tiles(cells)
+    shares = {"train": 2943, "test": 151}
+    assigned = assign_tiles(cells, shares=shares, seed=0, buffer_m=7680)
+    splits = {}
+    for cell in cells:
+        splits.setdefault(tile_of[cell], set()).add(assigned[cell.id])
+    assert all(len(found) == 1 for found in splits.values())
+    assert Counter(found.pop() for found in splits.values()) == {"train": 2943, "test": 151}
+    again = assign_tiles(
+        cells[::-1], shares={"train": 2943, "test": 151}, seed=0, buffer_m=7680
+    )
+    assert again == assigned
+    other = assign_tiles(cells, shares=shares, seed=1, buffer_m=7680)
+    assert other != assigned
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([0.0, 5000.0, 20_000.0]))
+def test_neighboring_tiles_of_two_splits_keep_their_distance_across_zones(seed, buffer_m):
+    grid = PatchGrid(gsd_m=100, size_px=100, stride_px=100)
+    cells = grid.cells(shapely.box(5.0, 50.0, 7.5, 52.0))
+    assert len({cell.epsg for cell in cells}) == 2
+    assigned = assign_tiles(
+        cells, shares={"train": 0.6, "test": 0.4}, seed=seed, buffer_m=buffer_m
+    )
+    samples = [SplitSample(cell=c, split=assigned[c.id]) for c in cells]
+    assert audit_split(samples, buffer_m=buffer_m).passed
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([0.0, 2000.0]))
+def test_blocks_pass_the_audit_across_the_edge_of_zones(seed, buffer_m):
+    grid = PatchGrid(gsd_m=30, size_px=64, stride_px=64)
+    cells = grid.cells(shapely.box(5.9, 50.0, 6.1, 50.1))
+    assigned = assign_blocks(cells, block_m=5760, shares=SHARES, seed=seed, buffer_m=buffer_m)
+    samples = [SplitSample(cell=c, split=assigned[c.id]) for c in cells]
+    assert audit_split(samples, buffer_m=buffer_m).passed
+
+
+def test_every_region_has_every_split_if_blocks_are_dealt_within_regions():
+    cells = field(12, 12)
+    region_of = {c: "left" if c.center[0] < 1800 else "right" for c in cells}
+    assigned = assign_blocks(
+        cells, block_m=600, shares=SHARES, seed=3, buffer_m=0, region_of=region_of
+    )
+    for region in ("left", "right"):
+        counts = Counter(assigned[c.id] for c in cells if region_of[c] == region)
+        assert counts == {"train": 36, "val": 20, "test": 16} or counts["train"] >= 32
+        assert set(counts) == {"train", "val", "test"}
+
+
+def test_cells_of_a_file_keep_their_split_unless_they_are_too_near_another():
+    cells = field(6, 1)
+    wanted = ["train", "train", None, "test", "test", None]
+    listed = dict(zip(cells, wanted, strict=True))
+    assert list(assign_listed(listed, buffer_m=300).values()) == [s or "buffer" for s in wanted]
+    assert list(assign_listed(listed, buffer_m=301).values()) == [
+        "train",
+        "buffer",
+        "buffer",
+        "buffer",
+        "test",
+        "buffer",
+    ]

@@ -307,3 +307,9 @@ def test_the_example_of_the_reference_page_parses(folder):
     region_of = select_cells(recipe.grid, recipe.regions)
     assigned = recipe.split.assign(region_of, recipe.grid)
     assert set(assigned.values()) == {"train", "val", "test", "buffer"}
+
+
+def test_a_folder_taken_for_something_else_says_what_it_was_taken_for(folder):
+    planet = ('product = "landsat-c2-l2"', 'product = "planetscope-sr"')
+    with pytest.raises(RecipeError, match=r"has an items\.json, so it is read as a STAC"):
+        parse(folder, planet)
