@@ -34,6 +34,17 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SceneAngles:
+    """Where sun and sensor stood over a scene, degrees; None where its item does not say."""
+
+    sun_zenith: float | None = None
+    sun_azimuth: float | None = None
+    """Clockwise from north, as is the view's."""
+    view_zenith: float | None = None
+    view_azimuth: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One acquisition of one product by one archive."""
 
@@ -57,6 +68,8 @@ class Scene:
     """Band key -> file."""
     access: Access = "open"
     """How the files are opened."""
+    angles: SceneAngles | None = None
+    """Of the whole scene; None if its item states none."""
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:

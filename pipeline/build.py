@@ -6,39 +6,26 @@ Plain data in, plain data out: no scheduler, no store, no recipe.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import SourceUnreadable
-from catalog.scene import Scene
-from pipeline.observe import Patch, View, read_patches, view_cells
+from pipeline.choice import Choice, Failure, Key, Search, Taken, view_samples
+from pipeline.coregister import PairShift
+from pipeline.observe import Patch, read_patches
+from pipeline.place import UNMOVED, Shift
 from pipeline.read import BlockReader, ReadCount
+from pipeline.register import PassPair, anchor_of, check_haze_of, note_haze, register
 from pipeline.sources import Sources
 from pipeline.task import DATA_VERSION, BuildTask, LayerTask, TaskSample
 from stores.index import absent_layer
 from stores.schema import SLOTS_PER_SHARD, LayerSchema
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a sample cannot be made."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The observation taken for one layer of one sample."""
-
-    rank: int
-    scenes: tuple[Scene, ...]
-    view: View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,46 +41,39 @@ class Built:
     count: ReadCount
 
 
-@dataclass(slots=True)
-class _Search:
-    """How far the search for one layer of one sample has come."""
-
-    rank: int = 0
-    best: tuple[float, float, str] = (0.0, 0.0, "")
-    """Usable fraction, covered fraction and id of the best observation so far."""
-    unreadable: list[str] = field(default_factory=list)
-
-
 def build(task: BuildTask, reader: BlockReader | None = None) -> Built:
     """Make the patches of a task.
 
     Quality bands of the candidates are judged first; pixels are read only of observations
     that reach the layer's `min_valid`, and only for samples whose required layers all do. An
-    observation that proves unreadable gives way to the next candidate.
+    observation that proves unreadable gives way to the next candidate, and so does one that
+    cannot be laid on its anchor, or is hazy, where the recipe asks for that.
 
     Raises:
         SourceUnavailable: If a source may be readable later; the task is to be run again.
     """
     sources = Sources(task, reader or BlockReader())
-    searches: dict[tuple[int, str], _Search] = defaultdict(_Search)
-    patches: dict[tuple[int, str], tuple[Choice, Patch]] = {}
+    searches: dict[Key, Search] = defaultdict(Search)
+    patches: dict[Key, tuple[Choice, Patch]] = {}
     failures: dict[int, Failure] = {}
+    shifts: dict[PassPair, PairShift] = {}
     open_layers = {(s.position, layer.name) for s in task.samples for layer in task.layers}
     while open_layers:
         choices = _choose(task, sources, searches, failures, open_layers)
-        open_layers = _read(task, sources, searches, choices, patches)
+        unfit = register(task, sources, searches, choices, patches, shifts)
+        open_layers = unfit | _read(task, sources, searches, choices, patches)
     return _assemble(task, sources, searches, patches, failures)
 
 
 def _choose(
     task: BuildTask,
     sources: Sources,
-    searches: dict[tuple[int, str], _Search],
+    searches: dict[Key, Search],
     failures: dict[int, Failure],
-    open_layers: set[tuple[int, str]],
-) -> dict[tuple[int, str], Choice]:
+    open_layers: set[Key],
+) -> dict[Key, Choice]:
     """Find the next usable observation of every open layer of every sample not yet lost."""
-    choices: dict[tuple[int, str], Choice] = {}
+    choices: dict[Key, Choice] = {}
     for layer in task.layers:
         wanted = [
             s
@@ -115,7 +95,7 @@ def _first_usable(
     layer: LayerTask,
     samples: Sequence[TaskSample],
     sources: Sources,
-    searches: dict[tuple[int, str], _Search],
+    searches: dict[Key, Search],
 ) -> dict[int, Choice]:
     """Position -> the first candidate that reaches `min_valid`; absent if none does."""
     found: dict[int, Choice] = {}
@@ -130,7 +110,9 @@ def _first_usable(
         waiting = []
         for ids, members in sorted(by_pass.items()):
             scenes = task.observation(layer.name, ids)
-            for sample, view in _views(layer, scenes, members, sources, searches):
+            for sample, view in view_samples(
+                layer, scenes, members, sources, searches, UNMOVED
+            ):
                 search = searches[sample.position, layer.name]
                 if view is not None and view.usable >= layer.min_valid:
                     found[sample.position] = Choice(search.rank, scenes, view)
@@ -140,49 +122,29 @@ def _first_usable(
     return found
 
 
-def _views(
-    layer: LayerTask,
-    scenes: tuple[Scene, ...],
-    samples: Sequence[TaskSample],
-    sources: Sources,
-    searches: dict[tuple[int, str], _Search],
-) -> Iterable[tuple[TaskSample, View | None]]:
-    """Each sample's view of one observation; None where it cannot be read."""
-    try:
-        views = view_cells(sources, layer, scenes, [s.cell for s in samples])
-    except SourceUnreadable as err:
-        for sample in samples:
-            searches[sample.position, layer.name].unreadable.append(str(err))
-        return [(sample, None) for sample in samples]
-    name = ";".join(scene.id for scene in scenes)
-    for sample, view in zip(samples, views, strict=True):
-        search = searches[sample.position, layer.name]
-        search.best = max(search.best, (view.usable, view.covered, name))
-    return list(zip(samples, views, strict=True))
-
-
 def _read(
     task: BuildTask,
     sources: Sources,
-    searches: dict[tuple[int, str], _Search],
-    choices: Mapping[tuple[int, str], Choice],
-    patches: dict[tuple[int, str], tuple[Choice, Patch]],
-) -> set[tuple[int, str]]:
+    searches: dict[Key, Search],
+    choices: Mapping[Key, Choice],
+    patches: dict[Key, tuple[Choice, Patch]],
+) -> set[Key]:
     """Read the chosen pixels; return what has to be chosen anew."""
-    reopened: set[tuple[int, str]] = set()
+    reopened: set[Key] = set()
     cells = {s.position: s.cell for s in task.samples}
     for layer in task.layers:
-        by_pass: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for (position, name), choice in choices.items():
-            if name == layer.name:
-                by_pass[tuple(s.id for s in choice.scenes)].append(position)
-        for ids, positions in sorted(by_pass.items()):
+        mine = {p: c for (p, name), c in choices.items() if name == layer.name}
+        early = {p for p in mine if (p, anchor_of(layer)) in reopened}
+        reopened |= {(p, layer.name) for p in early}
+        by_pass: dict[tuple[tuple[str, ...], Shift], list[int]] = defaultdict(list)
+        for position in sorted(mine.keys() - early):
+            by_pass[mine[position].ids, mine[position].shift_m].append(position)
+        for (ids, shift_m), positions in sorted(by_pass.items()):
             scenes = task.observation(layer.name, ids)
-            views = [choices[p, layer.name].view for p in positions]
+            views = [mine[p].view for p in positions]
+            places = [cells[p] for p in positions]
             try:
-                read = read_patches(
-                    sources, layer.schema, scenes, [cells[p] for p in positions], views
-                )
+                read = read_patches(sources, layer, scenes, places, views, shift_m)
             except SourceUnreadable as err:
                 for position in positions:
                     searches[position, layer.name].unreadable.append(str(err))
@@ -190,28 +152,48 @@ def _read(
                     reopened.add((position, layer.name))
                 continue
             for position, patch in zip(positions, read, strict=True):
-                key = (position, layer.name)
-                if patch.valid.mean() >= layer.min_valid:
-                    patches[key] = (choices[key], patch)
-                else:
-                    _note(searches[key], patch, choices[key])
+                key, choice = (position, layer.name), mine[position]
+                if not _settle(task, layer, key, (choice, patch), searches, patches):
                     reopened.add(key)
     return reopened
 
 
-def _note(search: _Search, patch: Patch, choice: Choice) -> None:
+def _settle(
+    task: BuildTask,
+    layer: LayerTask,
+    key: Key,
+    read: tuple[Choice, Patch],
+    searches: dict[Key, Search],
+    patches: dict[Key, tuple[Choice, Patch]],
+) -> bool:
+    """Keep a patch that holds what was promised and is not refused for haze."""
+    choice, patch = read
+    if patch.valid.mean() < layer.min_valid:
+        _note(searches[key], patch, choice)
+        return False
+    checked = check_haze_of(task, layer, read, patches, key[0])
+    if checked is None:
+        note_haze(searches[key], layer, choice)
+        return False
+    patches[key] = (checked, patch)
+    return True
+
+
+def _note(search: Search, patch: Patch, choice: Choice) -> None:
     """Remember that pixels held less than their quality band promised."""
     name = ";".join(scene.id for scene in choice.scenes)
     search.best = (float(patch.valid.mean()), patch.covered, name)
     search.rank += 1
 
 
-def _explain(layer: LayerTask, sample: TaskSample, search: _Search) -> Failure:
+def _explain(layer: LayerTask, sample: TaskSample, search: Search) -> Failure:
     """Name the reason of a failed layer, and what came closest."""
     count = len(sample.candidates.get(layer.name, ()))
     usable, covered, name = search.best
     if search.unreadable:
         return Failure("unreadable source", f"{layer.name}: {search.unreadable[-1]}")
+    if search.refused:
+        return search.refused[-1]
     reason = "partial coverage" if covered < layer.min_valid else "cloud"
     return Failure(
         reason,
@@ -223,8 +205,8 @@ def _explain(layer: LayerTask, sample: TaskSample, search: _Search) -> Failure:
 def _assemble(
     task: BuildTask,
     sources: Sources,
-    searches: Mapping[tuple[int, str], _Search],
-    patches: Mapping[tuple[int, str], tuple[Choice, Patch]],
+    searches: Mapping[Key, Search],
+    patches: Taken,
     failures: Mapping[int, Failure],
 ) -> Built:
     """Lay kept patches into whole shards, and say of every sample what became of it."""
@@ -260,17 +242,19 @@ def _empty_valid(layer: LayerSchema) -> npt.NDArray[np.bool_]:
     return np.zeros((SLOTS_PER_SHARD, layer.size_px, layer.size_px), dtype=bool)
 
 
-def _skipped(
-    task: BuildTask, position: int, searches: Mapping[tuple[int, str], _Search]
-) -> str:
-    """Name the unreadable sources that a kept sample passed over; `''` if there are none."""
+def _skipped(task: BuildTask, position: int, searches: Mapping[Key, Search]) -> str:
+    """Name what a kept sample passed over, clouds aside; `''` if there is nothing."""
     said = [
         message
         for layer in task.layers
         if (position, layer.name) in searches
-        for message in searches[position, layer.name].unreadable
+        for message in _passed_over(searches[position, layer.name])
     ]
     return f"passed over: {'; '.join(said)}" if said else ""
+
+
+def _passed_over(search: Search) -> list[str]:
+    return search.unreadable + [f"{one.detail} ({one.reason})" for one in search.refused]
 
 
 def _layer_columns(
@@ -296,8 +280,31 @@ def _layer_columns(
             f"{layer.name}_resampling": patch.resampling,
             f"{layer.name}_candidates": count,
             f"{layer.name}_offset": patch.offset,
-        }
+            f"{layer.name}_changes": _changes_said(choice, patch),
+            f"{layer.name}_haze": choice.haze,
+        } | _shift_columns(layer.name, choice)
     return columns
+
+
+def _changes_said(choice: Choice, patch: Patch) -> str:
+    """Words of harmonization, and whether the shift was corrected, joined by `;`."""
+    if choice.shift is None:
+        return patch.changes
+    shift = "corrected" if choice.shift.accepted else f"refused, {choice.shift.reason}"
+    return ";".join(word for word in (patch.changes, f"shift: {shift}") if word)
+
+
+def _shift_columns(name: str, choice: Choice) -> dict[str, Any]:
+    """What was corrected by, and how sure that is; nothing where it was not asked."""
+    east_m, north_m = choice.shift_m
+    found = choice.shift
+    told = found is not None and isfinite(found.residual_m)
+    return {
+        f"{name}_shift_east_m": east_m,
+        f"{name}_shift_north_m": north_m,
+        f"{name}_shift_confidence": found.confidence if found else None,
+        f"{name}_shift_residual_m": found.residual_m if found and told else None,
+    }
 
 
 def _content_key(
@@ -314,6 +321,7 @@ def _content_key(
                 if layer.name in mine
                 else [],
             }
+            | _moved(mine.get(layer.name))
             for layer in task.layers
         },
     }
@@ -321,9 +329,17 @@ def _content_key(
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def _moved(taken: tuple[Choice, Patch] | None) -> dict[str, Any]:
+    """The shift that a patch was corrected by: it depends on all cells of the task."""
+    if taken is None or taken[0].shift_m == UNMOVED:
+        return {}
+    return {"shift_m": taken[0].shift_m}
+
+
 def _settings(layer: LayerTask) -> dict[str, Any]:
     """What decides the pixels of a layer; where its files happen to be does not."""
-    return {
+    treatment = layer.treatment.to_json()
+    return ({"treatment": treatment} if treatment else {}) | {
         "schema": layer.schema.to_json(),
         "required": layer.required,
         "min_valid": layer.min_valid,

@@ -11,6 +11,7 @@ from catalog.errors import SourceUnreadable
 from catalog.grid import Cell
 from catalog.providers.source import Source
 from catalog.scene import Asset, Scene
+from pipeline.treatment import UNTREATED, Treatment
 from stores.schema import LayerSchema
 
 DATA_VERSION = 2
@@ -29,6 +30,8 @@ class LayerTask:
     """Where its files are; decides no pixel."""
     dated: bool = True
     """Whether its scenes' times mean anything; terrain and labels are not dated."""
+    treatment: Treatment = UNTREATED
+    """What is done to its pixels beyond placing them."""
 
     @property
     def name(self) -> str:

@@ -14,6 +14,9 @@ _SCL_USABLE = (2, 4, 5, 6, 7, 11)
 """Dark area, vegetation, bare soil, water, unclassified, snow (ESA PSD, SCL legend)."""
 _FMASK_UNUSABLE = 0b1110
 """Bits 1 to 3 of HLS Fmask: cloud, adjacent to cloud or shadow, cloud shadow (HLS v2 guide)."""
+_QA_PIXEL_SNOW = 1 << 5
+_SCL_SNOW = 11
+_FMASK_SNOW = 1 << 4
 
 Valid = npt.NDArray[np.bool_]
 Rule = Callable[[npt.NDArray[np.integer]], Valid]
@@ -73,3 +76,27 @@ RULES: Mapping[QualityRule, Rule] = MappingProxyType(
     }
 )
 """The rule that each word of the product table stands for."""
+
+SNOW: Mapping[QualityRule, Rule] = MappingProxyType(
+    {
+        "landsat-qa-pixel": lambda raw: (raw.astype(np.uint16) & _QA_PIXEL_SNOW) != 0,
+        "sentinel2-scl": lambda raw: raw == _SCL_SNOW,
+        "hls-fmask": lambda raw: (raw.astype(np.uint8) & _FMASK_SNOW) != 0,
+    }
+)
+"""Where there is snow or ice: bit 5 of QA_PIXEL, class 11 of SCL, bit 4 of Fmask."""
+
+
+def above_noise(power: npt.NDArray[np.floating], floor_db: float) -> Valid:
+    """Usable: backscatter above a floor, anywhere in a scene.
+
+    Older Sentinel-1 products keep a rim of noise at the swath's border instead of nodata; it
+    lies far below any ground. Calm water reaches down to the sensor's own noise, about
+    -22 dB by specification and -30 dB in orbit, so that a floor of -35 keeps it.
+
+    Args:
+        power: Linear power, `(y, x)`.
+        floor_db: Decibels.
+    """
+    usable: Valid = power > 10 ** (floor_db / 10)
+    return usable

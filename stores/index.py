@@ -53,6 +53,12 @@ _LAYER_FIELDS: tuple[tuple[str, pa.DataType, Any], ...] = (
     ("resampling", pa.string(), "none"),
     ("candidates", pa.int16(), 0),
     ("offset", pa.string(), ""),
+    ("shift_east_m", pa.float64(), 0.0),
+    ("shift_north_m", pa.float64(), 0.0),
+    ("shift_confidence", pa.float32(), None),
+    ("shift_residual_m", pa.float32(), None),
+    ("changes", pa.string(), ""),
+    ("haze", pa.string(), ""),
 )
 """Columns per layer: suffix, type, and the value where the layer has nothing."""
 

@@ -18,7 +18,7 @@ from catalog.providers.identify import platform_of, refuse_other, show
 from catalog.providers.outline import read_outline
 from catalog.providers.reflectance import reflectance_offset
 from catalog.providers.source import Source
-from catalog.scene import Asset, Scene
+from catalog.scene import Asset, Scene, SceneAngles
 
 _LONGEST_ID = 512
 _DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}")
@@ -139,6 +139,7 @@ def _scene(reading: _Reading, bands: Iterable[str]) -> Scene:
         epsg=_epsg(properties, used),
         version=_version(properties),
         assets=assets,
+        angles=_angles(properties),
     )
 
 
@@ -210,6 +211,35 @@ def _fraction(percent: object) -> float | None:
     if value > 101:
         raise ItemError(f"eo:cloud_cover is {value:g}; expected percent")
     return None if value < 0 else min(value / 100, 1.0)
+
+
+def _angles(properties: Mapping[str, Any]) -> SceneAngles | None:
+    """Sun and view as the view extension states them, or the sun in Sentinel-2's own words.
+
+    At nadir the view has no azimuth, and none is needed.
+    """
+    elevation = _degrees(properties, "view:sun_elevation")
+    zenith = (
+        _degrees(properties, "s2:mean_solar_zenith") if elevation is None else 90 - elevation
+    )
+    view = _degrees(properties, "view:incidence_angle", "view:off_nadir")
+    view_azimuth = _degrees(properties, "view:azimuth")
+    found = SceneAngles(
+        sun_zenith=zenith,
+        sun_azimuth=_degrees(properties, "view:sun_azimuth", "s2:mean_solar_azimuth"),
+        view_zenith=view,
+        view_azimuth=0.0 if view == 0 and view_azimuth is None else view_azimuth,
+    )
+    return None if found == SceneAngles() else found
+
+
+def _degrees(properties: Mapping[str, Any], *keys: str) -> float | None:
+    """The first of some angles that an item states; what is no angle is not stated."""
+    for key in keys:
+        stated = properties.get(key)
+        if isinstance(stated, int | float) and math.isfinite(stated) and abs(stated) <= 360:
+            return float(stated)
+    return None
 
 
 def _epsg(properties: Mapping[str, Any], assets: Iterable[Mapping[str, Any]]) -> int | None:

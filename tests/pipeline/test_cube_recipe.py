@@ -115,7 +115,7 @@ def test_the_two_kinds_of_recipe_are_told_apart(tmp_path: Path) -> None:
             r"expected \[west, south, east, north\]",
         ),
         ('"gesdisc"', '"earth-engine"', "serves images, not files of fields; write 'gesdisc'"),
-        ('"gesdisc"', '"g5nr"', "coarse.source: .*not in archive 'g5nr'"),
+        ('"gesdisc"', '"g5nr"', "coarse.source: 'g5nr' does not have 'merra2-aerosol'"),
         ('"gesdisc"', '"gesdisk"', "did you mean 'gesdisc'"),
         ('source = "gesdisc"\n', "", "source: missing; write 'gesdisc', 'g5nr' or a folder"),
         ("[cubes.coarse]", "[cubes.Coarse]", "cubes.Coarse: the name of a layer is lower"),

@@ -4,6 +4,8 @@ import pytest
 from catalog.products import PRODUCTS
 from pipeline.validity import (
     RULES,
+    SNOW,
+    above_noise,
     every_value,
     hls_fmask,
     landsat_qa_pixel,
@@ -118,3 +120,16 @@ def test_every_rule_keeps_the_shape_and_answers_in_booleans(rule, dtype):
 
 def test_every_product_has_its_rule():
     assert {product.quality.rule for product in PRODUCTS.values()} == set(RULES)
+
+
+@pytest.mark.parametrize("rule", SNOW)
+def test_snow_is_one_bit_or_one_class(rule):
+    raw = np.arange(256)
+    snow = {"landsat-qa-pixel": raw >> 5 & 1 == 1, "hls-fmask": raw >> 4 & 1 == 1}
+    expected = snow.get(rule, raw == 11)
+    np.testing.assert_array_equal(SNOW[rule](raw), expected)
+
+
+def test_noise_is_what_does_not_rise_above_a_floor():
+    power = np.array([10**-4.0, 10**-3.5, 10**-3.0, np.nan])
+    assert above_noise(power, -35.0).tolist() == [False, False, True, False]

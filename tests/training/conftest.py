@@ -250,6 +250,12 @@ def _index_row(
             f"{layer.name}_resampling": "none",
             f"{layer.name}_candidates": 1,
             f"{layer.name}_offset": "",
+            f"{layer.name}_shift_east_m": 0.0,
+            f"{layer.name}_shift_north_m": 0.0,
+            f"{layer.name}_shift_confidence": None,
+            f"{layer.name}_shift_residual_m": None,
+            f"{layer.name}_changes": "",
+            f"{layer.name}_haze": "",
         }
     return row
 
