@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test check lint clean bench-requests
+.PHONY: demo test check lint clean bench-build bench-requests bench-plan
 
 demo: $(VENV)/ready
 	$(BIN)/geoloupe demo --out runs/demo
@@ -20,8 +20,16 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
+# The rivals of the benchmark are no part of the lock; alone on the machine, or figures mislead.
+bench-build: $(VENV)/ready
+	@$(PIP) "odc-stac==0.5.3" "async-tiff==0.7.2"
+	@$(BIN)/python -m tests.bench.build $(BENCH)
+
 bench-requests: $(VENV)/ready
 	@$(BIN)/python -m tests.bench.requests
+
+bench-plan: $(VENV)/ready
+	@$(BIN)/python -m tests.bench.plan
 
 # The environment is built anew whenever the lock or the project file is newer than it.
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -18,6 +18,7 @@ from catalog.providers.source import Source
 from pipeline.recipe_door import Door
 from pipeline.recipe_errors import parse_file, read_text, refuse
 from pipeline.recipe_file import LimitsSection, RecipeFile
+from pipeline.recipe_pixels import resolve_treatments
 from pipeline.recipe_resolve import (
     Context,
     resolve_anchor,
@@ -26,8 +27,10 @@ from pipeline.recipe_resolve import (
     resolve_regions,
     resolve_split,
 )
+from pipeline.recipe_sampling import move_points, resolve_sampling
 from pipeline.recipe_sources import resolve_sources
 from pipeline.recipe_terms import Calendar, Layer, Period, SplitRule
+from pipeline.sampling import SamplingRule
 from stores.schema import BandSchema, Codec, LayerSchema, StoreSchema
 
 __all__ = [
@@ -61,6 +64,7 @@ class Recipe:
     grid: PatchGrid
     layers: Mapping[str, Layer]
     split: SplitRule
+    sampling: SamplingRule
     limits: LimitsSection
     codec: Codec
 
@@ -78,12 +82,23 @@ class Recipe:
             "window_s": self.window.total_seconds(),
             "regions": [[r.name, r.geometry.wkb_hex] for r in self.regions],
             "grid": asdict(self.grid),
-            "layers": [asdict(layer) for layer in self.layers.values()],
-            "split": asdict(self.split),
+            "layers": [_content(layer) for layer in self.layers.values()],
+            "split": self.split.identity(),
             "codec": self.codec,
         }
+        sampling = self.sampling.identity()
+        if sampling:
+            content["sampling"] = sampling
         canonical = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _content(layer: Layer) -> dict[str, object]:
+    """What a layer asks for; a treatment that does nothing is not mentioned."""
+    asked = asdict(layer)
+    del asked["treatment"]
+    treatment = layer.treatment.to_json()
+    return asked | ({"treatment": treatment} if treatment else {})
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -113,24 +128,26 @@ def parse_recipe(text: str, path: Path) -> Recipe:
 def _resolve(file: RecipeFile, text: str, path: Path, door: Door) -> Recipe:
     period = Period(file.period[0], file.period[1])
     grid = resolve_grid(file.grid)
-    regions = resolve_regions(file.area, path.parent, door)
+    regions = move_points(file.sampling, resolve_regions(file.area, path.parent, door), door)
     context = Context(resolve_sources(file, path.parent, door), grid)
     layers = {
         name: resolve_layer(name, section, context, door)
         for name, section in file.layers.items()
     }
+    anchor = resolve_anchor(file.anchor, layers, period, door)
     return Recipe(
         path=path,
         text=text,
         name=file.name or path.stem,
         note=file.note or "",
         period=period,
-        anchor=resolve_anchor(file.anchor, layers, period, door),
+        anchor=anchor,
         window=timedelta(days=file.window_days),
         regions=tuple(regions),
         grid=grid,
-        layers=layers,
-        split=resolve_split(file.split, regions, grid, door),
+        layers=resolve_treatments(file, layers, anchor, door),
+        split=resolve_split(file.split, regions, grid, path.parent, door),
+        sampling=resolve_sampling(file.sampling, regions, path.parent, door),
         limits=file.limits,
         codec=file.codec,
     )

@@ -63,10 +63,11 @@ shares = { train = 0.8, val = 0.1, test = 0.1 }
 _CUBES = """\
 ## Recipes of cubes
 
-A recipe with `[cubes.<name>]` sections instead of layers builds gridded fields over time, such as
-MERRA-2 and the G5NR nature run: one Zarr store per cube below the folder of `--store`. It has no
-grid, no anchor and no split. `[sources.<name>]` means the same as above. The examples are
-[transfer.toml](recipes/transfer.toml) and [transfer-sandbox.toml](recipes/transfer-sandbox.toml);
+A recipe with `[cubes.<name>]` sections instead of layers builds gridded fields over time,
+such as MERRA-2 and the G5NR nature run: one Zarr store per cube below the folder of
+`--store`. It has no grid, no anchor and no split. `[sources.<name>]` means the same as above.
+The examples are [transfer.toml](recipes/transfer.toml) and its
+[sandbox form](recipes/transfer-sandbox.toml);
 [store-format.md](store-format.md#cubes) says how to open a cube.
 """
 _TITLES: Mapping[str, str] = {

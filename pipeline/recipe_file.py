@@ -22,10 +22,12 @@ from catalog.products import PRODUCTS, find_product
 from catalog.providers.source import MAX_ITEMS
 from pipeline.recipe_values import (
     Box,
+    Count,
     Days,
     LayerName,
     Months,
     NotNegative,
+    Number,
     Pair,
     Pixels,
     Points,
@@ -140,6 +142,13 @@ class LayerSection(Section):
     """Scenes whose item states a higher cloud fraction are no candidates."""
     min_valid: Share = 0.95
     """Least fraction of usable pixels in a patch; below it the next candidate is tried."""
+    dilate_m: NotNegative = 0.0
+    """Pixels nearer than this to masked cloud or shadow are not usable either, metres."""
+    snow: Literal["usable", "unusable"] = "usable"
+    """Whether snow and ice are usable; products whose quality band tells them."""
+    noise_floor_db: Number | None = None
+    """Backscatter at or below this is the noise of a swath's border and not usable, decibels;
+    -35 keeps calm water. Only products of backscatter."""
 
     @field_validator("product")
     @classmethod
@@ -175,23 +184,128 @@ class SourceSection(Section):
 class SplitSection(Section):
     """How cells are dealt to train, val and test, so that neighbors stay together."""
 
-    by: Literal["block", "region"] = "block"
-    """Deal square blocks of cells at random, or assign whole regions by name."""
+    by: Literal["block", "region", "mgrs", "file"] = "block"
+    """Deal square blocks of cells at random, assign whole regions by name, deal whole 100 km
+    squares of the MGRS at random, or take what a file says."""
     block_m: Positive | None = None
-    """Side of a block, metres. Default: ten cells."""
-    buffer_m: NotNegative = 0.0
-    """Cells nearer than this to a block of another split are left out, metres; cells that reach
-    into such a block always are."""
+    """Side of a block, metres. With `by = "file"`, if given: no scene may serve two splits in
+    one block. Default: ten cells."""
+    within: Literal["area", "region"] = "area"
+    """Deal all blocks together, or those of each region by themselves, so that every region has
+    every split. Only with `by = "block"`."""
+    file: Annotated[Text, Says("a file name, relative to the recipe")] | None = None
+    """CSV or Parquet with the columns `cell_id` and `split`, or GeoJSON or GeoParquet with
+    polygons that have a property `split`. Cells that it does not name are left out. Only, and
+    needed, with `by = "file"`."""
+    buffer_m: Annotated[
+        float, Field(strict=True, ge=0, le=50_000), Says("a number from 0 to 50000")
+    ] = 0.0
+    """Cells nearer than this to a block, or to a cell, of another split are left out, metres;
+    cells that reach into it always are."""
     shares: Annotated[
         Mapping[SplitName, Share], Says("a table like { train = 0.7, val = 0.15, test = 0.15 }")
     ] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    """Share of the cells for each split, together 1. Only with `by = "block"`."""
+    """Share for each split, together 1: of the cells with `by = "block"`, of the squares with
+    `by = "mgrs"`."""
     seed: Whole = 0
-    """Another seed deals the blocks in another way."""
+    """Another seed deals the blocks or squares in another way."""
     regions: (
         Annotated[Mapping[str, SplitName], Says('a table like { north = "train" }')] | None
     ) = None
     """Split of every region by its name. Only, and needed, with `by = "region"`."""
+
+
+class HarmonizeSection(Section):
+    """Make reflectance comparable: each step once, and never one that a producer has taken."""
+
+    like: Literal["oli", "msi"] | None = None
+    """Adjust bands to those of Landsat's OLI or of Sentinel-2's MSI."""
+    nadir_sun_zenith_deg: (
+        Annotated[float, Field(strict=True, ge=0, le=80), Says("a number from 0 to 80")] | None
+    ) = None
+    """Normalize surface reflectance to a view from straight above under a sun at this zenith,
+    degrees. A scene whose item does not state its angles stays as it is, and the index says
+    so."""
+
+
+class CoregisterSection(Section):
+    """Measure how far companions lie off their anchor, and correct that as they are placed."""
+
+    layers: (
+        Annotated[
+            tuple[Text, ...], Field(min_length=1), Says('a list of layers like ["sentinel2"]')
+        ]
+        | None
+    ) = None
+    """Which layers move. Default: every layer of reflectance within the window, but the
+    anchor."""
+    max_shift_m: Positive = 30.0
+    """Larger displacements along an axis are not believed, metres."""
+    min_confidence: Share = 0.3
+    """Least confidence of a shift that is used."""
+    required: Truth = False
+    """Whether a scene whose shift is refused gives way to the next candidate. Otherwise it is
+    taken unmoved, and the index says why."""
+
+
+class HazeSection(Section):
+    """Compare companions with their anchor in the visible: haze that both masks miss shows."""
+
+    action: Literal["flag", "reject"] = "flag"
+    """Keep a hazy pair and say so in the index, or try the next candidate."""
+
+
+class SamplingSection(Section):
+    """Which cells and dates are taken, where not all are wanted. No pixel is read for it."""
+
+    per_region: (
+        Annotated[
+            Annotated[Pixels, Tag("word")] | Annotated[Mapping[str, Count], Tag("table")],
+            Discriminator(shape_of),
+            Says("a whole number, or a table like { north = 40 }"),
+        ]
+        | None
+    ) = None
+    """Cells to draw from each region, before they are split; a region with fewer gives all."""
+    counts: (
+        Annotated[
+            Mapping[SplitName, Count],
+            Says("a table like { train = 400, val = 50, test = 50 }"),
+        ]
+        | None
+    ) = None
+    """Cells to draw of each split from each region."""
+    region_counts: (
+        Annotated[
+            Mapping[str, Mapping[SplitName, Count]],
+            Says("a table like { north = { train = 40, test = 5 } }"),
+        ]
+        | None
+    ) = None
+    """The same for single regions, by name, instead of `counts`."""
+    by: Text | None = None
+    """Draw evenly from classes: the column or property of the file `classes` that names
+    them."""
+    classes: Annotated[Text, Says("a file name, relative to the recipe")] | None = None
+    """Class of each cell, its land cover or ecoregion: CSV or Parquet with the columns
+    `cell_id` and `by`, or GeoJSON or GeoParquet with polygons that have a property `by`."""
+    deal: Literal["equal", "proportional"] = "equal"
+    """As many cells of each class, or as the classes occur."""
+    land: Annotated[Text, Says("a file name, relative to the recipe")] | None = None
+    """GeoJSON with polygons: only cells whose center lies in one are taken."""
+    max_latitude: (
+        Annotated[float, Field(strict=True, gt=0, le=84), Says("a number from 0 to 84")] | None
+    ) = None
+    """Only cells no further from the equator, degrees, on either side."""
+    jitter_m: Positive | None = None
+    """Move each point of the area by chance within this radius, metres, before its cell is
+    chosen. Only for areas of points."""
+    max_dates: Pixels | None = None
+    """Anchor dates to keep, spread evenly over the period."""
+    dates_per: Literal["cell", "mgrs", "region"] = "cell"
+    """What `max_dates` counts for: each cell, 100 km square of the MGRS, or region."""
+    seed: Whole = 0
+    """Another seed, another draw."""
 
 
 class LimitsSection(Section):
@@ -241,8 +355,16 @@ class RecipeFile(Section):
     """What is stored for each cell; see below."""
     sources: Annotated[Mapping[Text, SourceSection], Says("[sources.<name>] sections")] = {}
     """Archives of your own; see below."""
+    harmonize: Annotated[HarmonizeSection, Says("section [harmonize]")] | None = None
+    """Comparable reflectance; see below."""
+    coregister: Annotated[CoregisterSection, Says("section [coregister]")] | None = None
+    """Correct what lies off; see below."""
+    haze: Annotated[HazeSection, Says("section [haze]")] | None = None
+    """Look for haze that masks miss; see below."""
     split: SplitSection = SplitSection()
     """How cells are dealt; see below."""
+    sampling: SamplingSection = SamplingSection()
+    """Which cells and dates are taken; see below."""
     limits: LimitsSection = LimitsSection()
     """What a run may lose and spend; see below."""
 
@@ -255,7 +377,11 @@ SECTIONS: Mapping[str, type[Section]] = {
     "layers.<name>": LayerSection,
     "layers.<name>.when": MonthsSection,
     "sources.<name>": SourceSection,
+    "harmonize": HarmonizeSection,
+    "coregister": CoregisterSection,
+    "haze": HazeSection,
     "split": SplitSection,
+    "sampling": SamplingSection,
     "limits": LimitsSection,
 }
 """Every table that a recipe may hold, by its dotted place."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from catalog.area import Region, box_regions, geojson_regions, mgrs_regions, point_regions
+from catalog.cell_classes import CellClasses, read_cell_classes
 from catalog.errors import nearest_choice
 from catalog.grid import PatchGrid
 from catalog.match import Months, When
 from catalog.products import find_product
+from catalog.split import SPLITS
 from pipeline.cube_recipe import refuse_unmatched
 from pipeline.recipe_door import Door
 from pipeline.recipe_file import (
@@ -152,14 +154,22 @@ def _calendar(section: CalendarSection, period: Period, door: Door) -> Calendar:
 
 
 def resolve_split(
-    section: SplitSection, regions: Sequence[Region], grid: PatchGrid, door: Door
+    section: SplitSection, regions: Sequence[Region], grid: PatchGrid, folder: Path, door: Door
 ) -> SplitRule:
-    """Return how cells are dealt."""
-    block_m = section.block_m or _DEFAULT_BLOCK_CELLS * grid.stride_m
+    """Return how cells are dealt; a file is looked for in `folder`."""
+    default_m = 0.0 if section.by == "file" else _DEFAULT_BLOCK_CELLS * grid.stride_m
+    block_m = section.block_m or default_m
+    for key, way in (("regions", "region"), ("file", "file")):
+        if getattr(section, key) is not None and section.by != way:
+            door.refuse(f"split.{key}", f'it needs by = "{way}"; write that or leave it out')
+    for key, ways in _SPLIT_KEYS.items():
+        if key in section.model_fields_set and section.by not in ways:
+            listed = " or ".join(f'by = "{way}"' for way in ways)
+            door.refuse(f"split.{key}", f"it goes with {listed}; leave it out")
+    if section.by in ("block", "mgrs"):
+        _check_shares(section, block_m, grid, door)
     if section.by == "region":
         _check_region_split(section, regions, door)
-    else:
-        _check_block_split(section, block_m, grid, door)
     return SplitRule(
         by=section.by,
         block_m=block_m,
@@ -167,29 +177,48 @@ def resolve_split(
         shares=dict(section.shares),
         seed=section.seed,
         regions=dict(section.regions or {}),
+        within=section.within,
+        listed=_listed_splits(section, folder, door),
     )
 
 
-def _check_block_split(
-    section: SplitSection, block_m: float, grid: PatchGrid, door: Door
-) -> None:
+_SPLIT_KEYS: Mapping[str, tuple[str, ...]] = {
+    "shares": ("block", "mgrs"),
+    "block_m": ("block", "file"),
+    "seed": ("block", "mgrs"),
+    "within": ("block",),
+}
+"""Key -> the ways of splitting that it goes with."""
+
+
+def _listed_splits(section: SplitSection, folder: Path, door: Door) -> CellClasses | None:
+    if section.by != "file":
+        return None
+    if section.file is None:
+        door.refuse("split.file", 'missing; by = "file" needs the name of a file')
+        return None
+    path = folder / section.file
+    nothing = CellClasses({}, ())
+    listed = door.admit("split.file", lambda: read_cell_classes(path, "split"), nothing)
+    for word in listed.words:
+        if word not in (*SPLITS, "buffer"):
+            door.refuse("split.file", f"{word!r} is no split; {nearest_choice(word, SPLITS)}")
+    return listed
+
+
+def _check_shares(section: SplitSection, block_m: float, grid: PatchGrid, door: Door) -> None:
     total = sum(section.shares.values())
     if abs(total - 1) > 1e-6:
         door.refuse("split.shares", f"they add up to {total:g}; make it 1")
-    if block_m < grid.extent_m:
+    if section.by == "block" and block_m < grid.extent_m:
         door.refuse(
             "split.block_m",
             f"a block of {block_m:g} m cannot hold a cell of {grid.extent_m:g} m; write at "
             f"least {grid.extent_m:g}, better {_DEFAULT_BLOCK_CELLS * grid.stride_m:g}",
         )
-    if section.regions is not None:
-        door.refuse("split.regions", 'it needs by = "region"; write that or leave it out')
 
 
 def _check_region_split(section: SplitSection, regions: Sequence[Region], door: Door) -> None:
-    for key in ("shares", "block_m", "seed"):
-        if key in section.model_fields_set:
-            door.refuse(f"split.{key}", 'it goes with by = "block"; leave it out')
     names = [region.name for region in regions]
     given = section.regions or {}
     for name in given:

@@ -1,15 +1,29 @@
 """The terms of a recipe: its period, calendar, layers and split, with defaults worked out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
+from catalog.cell_classes import CellClasses
+from catalog.errors import GridError
 from catalog.grid import Cell, PatchGrid
 from catalog.match import LayerRule, When
 from catalog.providers.source import Source
-from catalog.split import Assigned, Split, assign_blocks, assign_regions
+from catalog.split import (
+    SPLITS,
+    Assigned,
+    Split,
+    assign_blocks,
+    assign_listed,
+    assign_regions,
+    assign_tiles,
+    block_names,
+)
+from catalog.tiles import mgrs_tiles
+from pipeline.treatment import UNTREATED, Treatment
 
+SplitBy = Literal["block", "region", "mgrs", "file"]
 _NOON = time(12, tzinfo=UTC)
 
 
@@ -92,6 +106,8 @@ class Layer:
     """Largest cloud fraction of a candidate by its item, 0 to 1."""
     min_valid: float
     """Least fraction of usable pixels in a patch, 0 to 1."""
+    treatment: Treatment = UNTREATED
+    """What is done to its pixels beyond placing them."""
 
     def size_px(self, grid: PatchGrid) -> int:
         """Return the rows and columns of a patch."""
@@ -112,12 +128,31 @@ class Layer:
 class SplitRule:
     """How cells are dealt to the splits."""
 
-    by: Literal["block", "region"]
+    by: SplitBy
     block_m: float
     buffer_m: float
     shares: Mapping[Split, float]
     seed: int
     regions: Mapping[str, Split]
+    within: Literal["area", "region"] = "area"
+    listed: CellClasses | None = None
+    """What a file says of the cells; its words are splits."""
+
+    def identity(self) -> dict[str, object]:
+        """Return what the recipe's hash is made of; keys that came later only if in use."""
+        known: dict[str, object] = {
+            "by": self.by,
+            "block_m": self.block_m,
+            "buffer_m": self.buffer_m,
+            "shares": dict(self.shares),
+            "seed": self.seed,
+            "regions": dict(self.regions),
+        }
+        if self.within != "area":
+            known["within"] = self.within
+        if self.listed is not None:
+            known["listed"] = self.listed.digest
+        return known
 
     def assign(self, region_of: Mapping[Cell, str], grid: PatchGrid) -> dict[str, Assigned]:
         """Return the split of each cell by its id; `'buffer'` for cells left out.
@@ -125,9 +160,18 @@ class SplitRule:
         Args:
             region_of: Cell -> name of its region, as from `catalog.area.select_cells`.
             grid: The grid of the cells; blocks start at its origin.
+
+        Raises:
+            GridError: If a file decides and names none of the cells.
         """
         if self.by == "region":
             return assign_regions(region_of, self.regions, buffer_m=self.buffer_m)
+        if self.listed is not None:
+            return assign_listed(_splits_in(self.listed, region_of), buffer_m=self.buffer_m)
+        if self.by == "mgrs":
+            return assign_tiles(
+                region_of, shares=self.shares, seed=self.seed, buffer_m=self.buffer_m
+            )
         return assign_blocks(
             region_of,
             block_m=self.block_m,
@@ -135,4 +179,27 @@ class SplitRule:
             seed=self.seed,
             buffer_m=self.buffer_m,
             origin_m=grid.origin_m,
+            region_of=region_of if self.within == "region" else None,
         )
+
+    def blocks(self, region_of: Mapping[Cell, str], grid: PatchGrid) -> dict[Cell, str]:
+        """Return the name of the block, tile or region that each cell is dealt with.
+
+        Cells that a file deals one by one are judged by blocks of `block_m` all the same.
+        """
+        if self.by == "region":
+            return dict(region_of)
+        if self.by == "mgrs":
+            return mgrs_tiles(region_of)
+        return block_names(region_of, block_m=self.block_m, origin_m=grid.origin_m)
+
+
+def _splits_in(listed: CellClasses, cells: Iterable[Cell]) -> dict[Cell, Split | None]:
+    known: Mapping[str, Split] = {split: split for split in SPLITS}
+    split_of = {cell: known.get(word) for cell, word in listed.of(cells).items()}
+    if not any(split_of.values()):
+        raise GridError(
+            "split.file gives no cell of the area a split; it names cells by the ids that "
+            "`geoloupe plan` writes, such as '31N_501375_5629065', or draws polygons over them"
+        )
+    return split_of

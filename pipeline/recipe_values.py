@@ -29,6 +29,7 @@ NotNegative = Annotated[float, Field(strict=True, ge=0), Says("a number, 0 or ab
 Share = Annotated[float, Field(strict=True, ge=0, le=1), Says("a number from 0 to 1")]
 Whole = Annotated[int, Field(strict=True), Says("a whole number")]
 Pixels = Annotated[int, Field(strict=True, ge=1), Says("a whole number, 1 or above")]
+Count = Annotated[int, Field(strict=True, ge=0), Says("a whole number, 0 or above")]
 Month = Annotated[int, Field(strict=True, ge=1, le=12)]
 Truth = Annotated[bool, Field(strict=True), Says("true or false")]
 Pair = Annotated[tuple[Number, Number], Says("[easting, northing]")]
