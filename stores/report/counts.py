@@ -1,5 +1,8 @@
 """Sections that count samples: splits, rejects, time gaps, valid fractions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -42,6 +45,21 @@ def split_sizes(index: pd.DataFrame) -> Html:
     return join(
         split_bar([p for p in parts if p[1]]), table(columns, rows), _shared_cells(kept)
     )
+
+
+def split_audit(audit: Mapping[str, Any]) -> Html:
+    """Return what the audit of the split found: how near cells are, and what is wanting."""
+    closest = audit.get("closest_m")
+    near = (
+        "There are no cells of two splits."
+        if closest is None
+        else (
+            f"The closest cells of two splits are {closest:,.0f} m apart; "
+            f"the recipe asks for {audit['buffer_m']:,.0f} m."
+        )
+    )
+    said = [near, *map(str, audit["warnings"])]
+    return join(*(element("p", line, class_="note after") for line in said))
 
 
 def _shared_cells(kept: pd.DataFrame) -> Html:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stores.patch_store import PatchStore
 from stores.report.contact import LARGEST_PX, contact_sheet, spread_over_time
-from stores.report.counts import rejects, split_sizes, time_gaps, valid_fractions
+from stores.report.counts import rejects, split_audit, split_sizes, time_gaps, valid_fractions
 from stores.report.footprints import footprint_maps, place_name, region_names
 from stores.report.markup import Html, element, join
 from stores.report.measurements import histograms, statistics_table
@@ -116,7 +116,7 @@ def _counts(store: PatchStore, index: gpd.GeoDataFrame, kept: pd.DataFrame) -> l
     )
     return [
         Section("map", "Map", footprint_maps(index) if len(index) else nothing, map_lead),
-        Section("splits", "Splits", split_sizes(index), "Kept samples per split."),
+        Section("splits", "Splits", _splits(store, index), "Kept samples per split."),
         Section("rejects", "Rejects", rejects(index), "Every candidate is in the index."),
         Section("times", "Times", time_gaps(kept, layers, timed), gap_lead),
         Section(
@@ -133,6 +133,11 @@ def _counts(store: PatchStore, index: gpd.GeoDataFrame, kept: pd.DataFrame) -> l
             f"{measured} Physical units.",
         ),
     ]
+
+
+def _splits(store: PatchStore, index: gpd.GeoDataFrame) -> Html:
+    audit = store.snapshot.meta.get("split_audit")
+    return join(split_sizes(index), split_audit(audit) if audit else join())
 
 
 def _sources(store: PatchStore, kept: pd.DataFrame) -> list[Section]:

@@ -12,7 +12,7 @@ from stores.create import create_store
 from stores.objects import open_root
 from stores.patch_store import PatchStore
 from stores.report.contact import read_patches, spread_over_time
-from stores.report.counts import split_sizes, time_gaps
+from stores.report.counts import split_audit, split_sizes, time_gaps
 from stores.report.dataset import report_page, write_report
 from stores.report.footprints import MOST_OUTLINES, cell_states, footprint_maps
 from stores.report.views import views_of
@@ -210,3 +210,11 @@ def test_pictures_of_one_subject_stand_beside_each_other(tiny_schema):
         ("valid", "fine"),
         ("valid", "radar"),
     ]
+
+
+def test_what_the_audit_of_the_split_found_is_said_beside_the_splits():
+    audit = {"closest_m": 1920.0, "buffer_m": 0.0, "warnings": ["cells touch <another> split"]}
+    said = str(split_audit(audit))
+    assert "1,920 m apart; the recipe asks for 0 m" in said
+    assert "cells touch &lt;another&gt; split" in said
+    assert "no cells of two splits" in str(split_audit({**audit, "closest_m": None}))
