@@ -54,11 +54,14 @@ def nearest_choice(value: str, choices: Iterable[str]) -> str:
     Example:
         >>> nearest_choice("swirl2", ["swir1", "swir2", "red"])
         "did you mean 'swir2'?"
+        >>> nearest_choice("hls-L30", ["hls-s30", "hls-l30"])
+        "did you mean 'hls-l30'?"
         >>> nearest_choice("x", ["red", "nir"])
         'choose one of nir, red'
     """
     ordered = sorted(choices)
-    close = get_close_matches(value, ordered, n=1, cutoff=0.6)
+    spelled = {choice.lower(): choice for choice in reversed(ordered)}
+    close = get_close_matches(value.lower(), spelled, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {spelled[close[0]]!r}?"
     return f"choose one of {', '.join(ordered)}" if ordered else "there is no choice"

@@ -277,16 +277,16 @@ def _ranked(anchor: datetime, passes: Sequence[Pass], rule: LayerRule) -> tuple[
     """Passes that a rule admits for an anchor, the one to try first in front."""
     if rule.when == "static":
         return tuple(passes)
-    if rule.when == "window" or rule.when == "hour":  # noqa: PLR1714 - narrows the type
-        reach = rule.window if rule.when == "window" else HALF_HOUR
-        first = bisect_left(passes, anchor - reach, key=lambda p: p.time)
-        last = bisect_right(passes, anchor + reach, key=lambda p: p.time)
-        admitted = passes[first:last]
+    if isinstance(rule.when, Months):
+        span = rule.when
+        admitted = [p for p in passes if p.time.year == anchor.year and span.contains(p.time)]
     elif rule.when == "year":
         admitted = [p for p in passes if p.time.year == anchor.year]
     else:
-        span = rule.when
-        admitted = [p for p in passes if p.time.year == anchor.year and span.contains(p.time)]
+        reach = rule.window if rule.when == "window" else HALF_HOUR
+        first = bisect_left(passes, anchor - reach, key=lambda p: p.time)
+        last = bisect_right(passes, anchor + reach, key=lambda p: p.time)
+        admitted = list(passes[first:last])
     if len(admitted) < 2:
         return tuple(admitted)
     if rule.pick == "clearest":

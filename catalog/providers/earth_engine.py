@@ -165,7 +165,9 @@ def _read(
         asset_id = str(image.get("id"))
         alone = archive.form == "collection" and last_parts[_last_part(asset_id)] == 1
         try:
-            scene = read_image(image, query, id=_last_part(asset_id) if alone else asset_id)
+            scene = read_image(
+                image, query, scene_id=_last_part(asset_id) if alone else asset_id
+            )
         except ItemError as err:
             refused[asset_id] = str(err)
             continue
@@ -185,13 +187,13 @@ def _inside(time: datetime, query: SceneQuery) -> bool:
     return query.start <= time < query.end
 
 
-def read_image(image: _Json, query: SceneQuery, *, id: str) -> Scene:  # noqa: A002 - as `Scene`
+def read_image(image: _Json, query: SceneQuery, *, scene_id: str) -> Scene:
     """Return the scene that an image of Earth Engine is.
 
     Args:
         image: As `ee.data.listImages` or `ee.data.getAsset` describes it.
         query: What it was found for.
-        id: What the scene is to be called.
+        scene_id: What the scene is to be called.
 
     Raises:
         ItemError: If the image lacks a time or a band, or states them in a way that cannot be
@@ -201,7 +203,7 @@ def read_image(image: _Json, query: SceneQuery, *, id: str) -> Scene:  # noqa: A
     if not _ID.fullmatch(asset_id) or ".." in asset_id:
         raise ItemError(f"Earth Engine lists an image with the id {asset_id!r}, which is none")
     try:
-        return _scene(image, asset_id, query, id)
+        return _scene(image, asset_id, query, scene_id)
     except (AttributeError, KeyError, TypeError, ValueError, ShapelyError, CRSError) as err:
         if isinstance(err, ItemError):
             raise

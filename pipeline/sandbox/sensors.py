@@ -29,6 +29,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pipeline import bandpass
+
 MSI_BANDS = (
     "blue",
     "green",
@@ -190,26 +192,8 @@ HAZE_GAIN = 0.025
 IDENTITY = (1.0, 0.0)
 MSI_TO_OLI: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
-        "sentinel-2a": MappingProxyType(
-            {
-                "blue": (0.9778, -0.0040),
-                "green": (1.0053, -0.0009),
-                "red": (0.9765, 0.0009),
-                "nir_narrow": (0.9983, -0.0001),
-                "swir1": (0.9987, -0.0011),
-                "swir2": (1.0030, -0.0012),
-            }
-        ),
-        "sentinel-2b": MappingProxyType(
-            {
-                "blue": (0.9778, -0.0040),
-                "green": (1.0075, -0.0008),
-                "red": (0.9761, 0.0010),
-                "nir_narrow": (0.9966, 0.0000),
-                "swir1": (1.0000, -0.0003),
-                "swir2": (0.9867, 0.0004),
-            }
-        ),
+        platform: MappingProxyType({b: (one.gain, one.offset) for b, one in lines.items()})
+        for platform, lines in bandpass.MSI_TO_OLI.items()
     }
 )
 """HLS: `oli = a * msi + b` in reflectance. OLI's near infrared band matches `nir_narrow`."""

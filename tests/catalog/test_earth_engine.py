@@ -332,7 +332,7 @@ QUERY = SceneQuery(
 
 
 def test_an_outline_stated_as_a_ring_is_an_area():
-    scene = read_image(IMAGE, QUERY, id="one")
+    scene = read_image(IMAGE, QUERY, scene_id="one")
     assert scene.footprint.area == pytest.approx(1)
     assert scene.platform == "landsat_8"
     assert scene.cloud == pytest.approx(0.125)
@@ -341,13 +341,13 @@ def test_an_outline_stated_as_a_ring_is_an_area():
 
 @pytest.mark.parametrize("geometry", [None, {}, {"type": "Polygon", "coordinates": []}])
 def test_an_image_without_bounds_covers_the_world(geometry: object):
-    scene = read_image({**IMAGE, "geometry": geometry}, QUERY, id="one")
+    scene = read_image({**IMAGE, "geometry": geometry}, QUERY, scene_id="one")
     assert scene.footprint.bounds == (-180, -90, 180, 90)
 
 
 def test_a_crs_without_a_code_leaves_the_code_open():
     bands = [{"id": name, "grid": {}} for name in ("SR_B4", "QA_PIXEL")]
-    scene = read_image({**IMAGE, "bands": bands}, QUERY, id="one")
+    scene = read_image({**IMAGE, "bands": bands}, QUERY, scene_id="one")
     assert scene.epsg is None
     assert scene.assets["red"].transform is None
 
@@ -367,4 +367,4 @@ def test_what_is_no_usable_image_is_refused_with_the_reason(
     change: dict[str, object], why: str
 ):
     with pytest.raises(ItemError, match=why):
-        read_image({**IMAGE, **change}, QUERY, id="one")
+        read_image({**IMAGE, **change}, QUERY, scene_id="one")

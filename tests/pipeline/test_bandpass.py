@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.bandpass import MSI_TO_OLI, SAME, Line, msi_to_oli, oli_to_msi, recode
-from pipeline.sandbox import sensors
 
 SENTINEL2, SENTINEL2_CARRIED, HLS = (1e-4, 0.0), (1e-4, -0.1), (1e-4, -0.1)
 LANDSAT = (2.75e-5, -0.2)
@@ -34,12 +33,6 @@ def test_worked_values(platform, band, msi, oli):
     key = "nir" if band == "nir_narrow" else band
     back, _ = oli_to_msi(platform, key)
     assert back.of(oli) == pytest.approx(msi, abs=1e-9)
-
-
-def test_the_lines_are_those_the_sandbox_simulates_sensors_with():
-    for platform, lines in sensors.MSI_TO_OLI.items():
-        for band, (gain, offset) in lines.items():
-            assert MSI_TO_OLI[platform][band] == Line(gain, offset)
 
 
 @pytest.mark.parametrize("platform", ["sentinel-2c", "", "sentinel-2"])
